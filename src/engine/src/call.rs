@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::error_name::{TRANSACTION_IN_PROGRESS, error_name};
 use crate::operation::Operation;
-use crate::turns::Turns;
+use crate::retry_pacing::RetryPacing;
 
 /// Errors of status 400 that pass: whoever sends the call again may get another answer (DynamoDB
 /// Developer Guide, "Error handling": those with "OK to retry").
@@ -41,8 +41,8 @@ pub struct Call {
     pub invocation: Option<Invocation>,
     /// Whether it waits for rates and pauses as long as they last.
     patient: bool,
-    /// What its throttled attempts wait for.
-    pub(crate) turns: Option<Turns>,
+    /// When its throttled attempts are sent again.
+    pub(crate) pacing: Option<RetryPacing>,
     body: Map<String, Value>,
     /// Decoded when the first layer needs it, and then once for all of them: what only passes to a
     /// database that checks it itself is not decoded at all.
@@ -57,7 +57,7 @@ impl Call {
             operation,
             invocation: None,
             patient: false,
-            turns: None,
+            pacing: None,
             body,
             request: OnceLock::new(),
         }
@@ -76,11 +76,11 @@ impl Call {
         Self { patient: true, ..self }
     }
 
-    /// The same of a caller that adapts to throttles itself: a throttled attempt is repeated when
-    /// it is next, and lowers no rate of the run.
+    /// The same for a caller that adapts to throttles itself: the caller decides when a throttled
+    /// attempt is sent again, and throttles lower no rate of the run.
     #[must_use]
-    pub fn paced(self, turns: Turns) -> Self {
-        Self { turns: Some(turns), ..self }
+    pub fn paced(self, pacing: RetryPacing) -> Self {
+        Self { pacing: Some(pacing), ..self }
     }
 
     /// Whether it waits for rates and pauses as long as they last.

@@ -17,8 +17,8 @@ mod layers;
 pub mod limits;
 mod overlay;
 pub mod restore;
+mod retry_pacing;
 mod stack;
-mod turns;
 pub mod upstream;
 
 pub use dm_dynamodb::operation;
@@ -27,6 +27,6 @@ pub use crate::call::{Answer, Call, Invocation};
 pub use crate::fault::Fault;
 pub use crate::operation::{Class, Operation, ReadOperation};
 pub use crate::overlay::{DifferenceError, DifferenceParts, KeptError, Values};
+pub use crate::retry_pacing::{Reach, RetryPacing, Throttle};
 pub use crate::stack::{Before, Engine, EngineOptions, OpenError, SecondPassError, Start, Usage};
-pub use crate::turns::{Reach, Throttle, Turns};
 pub use crate::upstream::{CallTimes, CredentialSource};

@@ -32,7 +32,7 @@ use crate::layers::replay::Replay;
 use crate::layers::tally::Tally;
 use crate::operation::{Class, Operation};
 use crate::overlay::Overlay;
-use crate::turns::Turns;
+use crate::retry_pacing::RetryPacing;
 use crate::upstream::{CallTimes, CredentialSource, Full, ReadOnly, UpstreamCalls, UpstreamError};
 
 /// What stands between a program and its database.
@@ -308,8 +308,8 @@ impl Engine {
         };
         self.arns.check(&call, made).await.map_err(|fault| self.arn_fault(fault))?;
         self.rates.admit(&call, &client).await?;
-        let turns = call.turns.take().map(|turns| (call.operation.class(), turns));
-        let body = Turns::within(turns, async {
+        let pacing = call.pacing.take().map(|pacing| (call.operation.class(), pacing));
+        let body = RetryPacing::within(pacing, async {
             match &self.bottom {
                 // These are large, and a call that only passes is not to have room for them.
                 Bottom::Overlay(overlay) => Box::pin(overlay.handle(call)).await,

@@ -36,7 +36,7 @@ pub use crate::upstream::signing::{CONTENT_TYPE, TARGET_PREFIX};
 
 use crate::fault::Fault;
 use crate::operation::{Class, Operation, ReadOperation};
-use crate::turns::{Throttle, Turns};
+use crate::retry_pacing::{RetryPacing, Throttle};
 use crate::upstream::attempt::Outcome;
 use crate::upstream::clock::Clock;
 use crate::upstream::nothing::Nothing;
@@ -129,7 +129,7 @@ pub struct UpstreamCalls {
     pub read_throttles: u64,
     /// Writes answered with a throttle, also of a part of a batch.
     pub write_throttles: u64,
-    /// Further throttles, of calls whose callers pace them ([`Turns`]).
+    /// Further throttles, of calls whose callers pace them ([`RetryPacing`]).
     pub paced_throttles: u64,
 }
 
@@ -290,7 +290,7 @@ impl Upstream {
         body: Bytes,
     ) -> Result<Bytes, Fault> {
         let (mut backoff, times) = (Backoff::begin(), self.times());
-        let (begun, turns) = (Instant::now(), Turns::current(operation));
+        let (begun, pacing) = (Instant::now(), RetryPacing::current(operation));
         let until = begun + times.call;
         let mut failures = 0;
         loop {
@@ -299,7 +299,7 @@ impl Upstream {
             let (fault, time_max) = match attempt.await {
                 Outcome::Answered(body) => {
                     if partial::is_throttled(operation, &body) {
-                        let counter = match turns {
+                        let counter = match pacing {
                             // The caller sends what is left as soon as it may.
                             Some(_) => &self.paced_throttles,
                             None => self.throttles(operation, access),
@@ -310,10 +310,10 @@ impl Upstream {
                 }
                 Outcome::Failed(fault) => return Err(fault),
                 Outcome::Throttled(fault, reach) => {
-                    if let Some(turns) = &turns {
+                    if let Some(pacing) = &pacing {
                         self.paced_throttles.fetch_add(1, Ordering::Relaxed);
-                        let turn = turns.next(Throttle { sent_at, reach });
-                        if timeout_at(begun + times.throttled, turn).await == Ok(true) {
+                        let wait = pacing.wait(Throttle { sent_at, reach });
+                        if timeout_at(begun + times.throttled, wait).await == Ok(true) {
                             continue;
                         }
                         return Err(fault);

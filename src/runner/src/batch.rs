@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use dm_engine::{Call, Operation, Reach, Throttle, Turns};
+use dm_engine::{Call, Operation, Reach, RetryPacing, Throttle};
 use dm_transform::Statement;
 use parking_lot::Mutex;
 use serde::Deserialize;
@@ -62,13 +62,13 @@ impl Work {
         let sent_at = Instant::now();
         let throttle = Arc::new(Mutex::new(Throttle { sent_at, reach: Reach::KeyRange }));
         let throttled = Arc::clone(&throttle);
-        let turns = Turns::new(move |throttle| {
+        let pacing = RetryPacing::new(move |throttle| {
             *throttled.lock() = throttle;
             // Each item waits for its own turn.
             std::future::ready(false)
         });
         let call = Call::new(Operation::BatchExecuteStatement, parameters(statements));
-        let answer = self.engine.handle(call.patient().paced(turns)).await;
+        let answer = self.engine.handle(call.patient().paced(pacing)).await;
         let throttle = *throttle.lock();
         if answer.status == 200
             && let Ok(Answered { responses }) = serde_json::from_slice(&answer.body)

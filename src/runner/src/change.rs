@@ -9,7 +9,7 @@ use std::time::Duration;
 use dm_contract::report::ItemChange;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, Number, item_size, item_to_json};
-use dm_engine::{Engine, Operation, Turns};
+use dm_engine::{Engine, Operation, RetryPacing};
 use dm_transform::write::Request;
 use dm_transform::{Evaluation, ItemError, Statement, Transform};
 use serde::Deserialize;
@@ -191,12 +191,12 @@ impl Work {
         &self,
         change: Change,
         first: Attempt,
-        turns: &Turns,
+        pacing: &RetryPacing,
     ) -> Result<bool, RequestError> {
         let (mut change, mut first) = (change, first);
         for conflicts in 0..CONFLICTS_MAX {
             let sent = match std::mem::replace(&mut first, Attempt::None) {
-                Attempt::None => self.sent_alone(&mut change, turns).await,
+                Attempt::None => self.sent_alone(&mut change, pacing).await,
                 Attempt::Conflicted { is_unsure } => Err(RequestError::Conflict { is_unsure }),
             };
             let is_unsure = match sent {
@@ -238,7 +238,7 @@ impl Work {
                 }
             }
             if let Evaluation::Move(after) = &change.evaluation
-                && let Some(ended) = self.meets(&change, after, is_unsure, turns).await?
+                && let Some(ended) = self.meets(&change, after, is_unsure, pacing).await?
             {
                 return Ok(ended);
             }
@@ -268,7 +268,7 @@ impl Work {
         change: &Change,
         after: &Item,
         is_unsure: bool,
-        turns: &Turns,
+        pacing: &RetryPacing,
     ) -> Result<Option<bool>, RequestError> {
         let (item, origin) = (&change.item, &change.origin);
         let tables = self.tables.tables();
@@ -289,7 +289,7 @@ impl Work {
             self.happened(item, origin, what);
             return Ok(Some(false));
         }
-        match self.sent(&self.transform.deletion(tables, item), turns).await {
+        match self.sent(&self.transform.deletion(tables, item), pacing).await {
             Ok(()) => {
                 self.happened(item, origin, Happened::Moved);
                 Ok(Some(false))
@@ -322,7 +322,11 @@ impl Work {
 
     /// Sends the request of a change. The one that was made when the item was looked at is sent as
     /// it is; it is made again for each further attempt.
-    async fn sent_alone(&self, change: &mut Change, turns: &Turns) -> Result<(), RequestError> {
+    async fn sent_alone(
+        &self,
+        change: &mut Change,
+        pacing: &RetryPacing,
+    ) -> Result<(), RequestError> {
         let mut made = match &mut change.write {
             Write::Request(request) => request.take(),
             Write::Statement(_) => None,
@@ -339,18 +343,18 @@ impl Work {
             || self.transform.request(self.tables.tables(), item, evaluation).ok().flatten();
         let parameters = || made.take().or_else(again).map(|it| it.body).unwrap_or_default();
         let (engine, going) = (&self.engine, &self.going);
-        send_paced(engine, going, operation, parameters, Some(turns)).await.map(drop)
+        send_paced(engine, going, operation, parameters, Some(pacing)).await.map(drop)
     }
 
-    async fn sent(&self, request: &Request, turns: &Turns) -> Result<(), RequestError> {
+    async fn sent(&self, request: &Request, pacing: &RetryPacing) -> Result<(), RequestError> {
         let Some(operation) = Operation::named(request.operation) else {
-            let message = "it is no operation of DynamoDB".to_owned();
+            let message = "it is not an operation of DynamoDB".to_owned();
             let (operation, name) = (request.operation, "UnknownOperation".to_owned());
             return Err(RequestError::Run { operation, name, message });
         };
         let parameters = || request.body.clone();
         let (engine, going) = (&self.engine, &self.going);
-        send_paced(engine, going, operation, parameters, Some(turns)).await.map(drop)
+        send_paced(engine, going, operation, parameters, Some(pacing)).await.map(drop)
     }
 
     /// Reads the item with the same key, in its current state.

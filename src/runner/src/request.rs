@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dm_engine::{Call, Engine, Operation, Turns};
+use dm_engine::{Call, Engine, Operation, RetryPacing};
 use serde_json::{Map, Value};
 
 use crate::going::Going;
@@ -62,7 +62,7 @@ pub(crate) async fn send_paced(
     going: &Going,
     operation: Operation,
     mut parameters: impl FnMut() -> Map<String, Value>,
-    turns: Option<&Turns>,
+    pacing: Option<&RetryPacing>,
 ) -> Result<Bytes, RequestError> {
     let (mut pause, mut is_unsure) = (RETRY_PAUSE, false);
     for retries in 0.. {
@@ -70,8 +70,8 @@ pub(crate) async fn send_paced(
             return Err(RequestError::Halted);
         }
         let call = Call::new(operation, parameters()).patient();
-        let call = match turns {
-            Some(turns) => call.paced(turns.clone()),
+        let call = match pacing {
+            Some(pacing) => call.paced(pacing.clone()),
             None => call,
         };
         let answer = engine.handle(call).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use dm_engine::{Operation, Turns};
+use dm_engine::{Operation, RetryPacing};
 use dm_transform::Statement;
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, mpsc};
@@ -140,7 +140,7 @@ impl Scan {
     ) -> Result<Bytes, RequestError> {
         let parameters = || self.parameters(segment, after);
         let (lane, work) = (Arc::clone(jobs), Arc::clone(&self.work));
-        let turns = Turns::new(move |throttle| {
+        let pacing = RetryPacing::new(move |throttle| {
             let (lane, work) = (Arc::clone(&lane), Arc::clone(&work));
             async move {
                 lane.page_throttled(throttle);
@@ -150,7 +150,7 @@ impl Scan {
         let (engine, going) = (&self.work.engine, &self.work.going);
         // Whether it was halted is asked when its items are queued.
         let _ = going.unless_ended(jobs.page_turn()).await;
-        let answer = send_paced(engine, going, Operation::Scan, parameters, Some(&turns)).await?;
+        let answer = send_paced(engine, going, Operation::Scan, parameters, Some(&pacing)).await?;
         jobs.page_read();
         Ok(answer)
     }
@@ -283,24 +283,24 @@ async fn write_one(work: &Arc<Work>, queued: Queued<Job>, left: Left) -> Option<
     let mut write = Unfinished { work, is_finished: false };
     let (flight, run) = (Arc::new(flight), Arc::clone(work));
     let turn_of = Arc::clone(&flight);
-    let turns = Turns::new(move |throttle| {
+    let pacing = RetryPacing::new(move |throttle| {
         let (flight, run) = (Arc::clone(&turn_of), Arc::clone(&run));
         async move { run.going.unless_ended(flight.again(throttle)).await == Some(true) }
     });
     let first = match left {
         Left::First(attempt) => Some(attempt),
         // Without another turn the run has ended.
-        Left::Throttled(throttle) => turns.next(throttle).await.then_some(Attempt::None),
+        Left::Throttled(throttle) => pacing.wait(throttle).await.then_some(Attempt::None),
     };
     if let Some(first) = first {
-        match work.change(change, first, &turns).await {
+        match work.change(change, first, &pacing).await {
             Ok(false) => {}
             Ok(true) => work.going.item_failed(),
             Err(error) => work.going.request_failed(&error),
         }
     }
     write.is_finished = true;
-    drop((page, turns));
+    drop((page, pacing));
     // Batches are made where all that is ready is seen, and a run that is halted ends there.
     if work.batches.load(Ordering::Relaxed) || work.going.is_halted() {
         return None;

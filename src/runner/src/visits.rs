@@ -4,7 +4,7 @@
 //! fail, in a dry run as in an apply.
 
 use dm_dynamodb::value::item_size;
-use dm_engine::Turns;
+use dm_engine::RetryPacing;
 use serde_json::Value;
 use tokio::time::sleep;
 
@@ -35,11 +35,11 @@ impl Work {
     async fn visit(&self, key: &Value) -> Result<(), RequestError> {
         let Some((change, _)) = self.look_again(key, true).await? else { return Ok(()) };
         let going = self.going.clone();
-        let turns = Turns::new(move |_| {
+        let pacing = RetryPacing::new(move |_| {
             let going = going.clone();
             async move { going.unless_ended(sleep(OCCUPIED_PAUSE)).await.is_some() }
         });
-        if self.change(change, Attempt::None, &turns).await? {
+        if self.change(change, Attempt::None, &pacing).await? {
             self.going.item_failed();
         }
         Ok(())

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::error_name::error_name;
 use crate::fault::Fault;
 use crate::operation::Operation;
-use crate::turns::Reach;
+use crate::retry_pacing::Reach;
 use crate::upstream::pool::ExchangeError;
 use crate::upstream::{Access, Upstream, clock, partial};
 

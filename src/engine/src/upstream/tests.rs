@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::mock::{Answer, credentials, database};
 use super::*;
-use crate::turns::Reach;
+use crate::retry_pacing::Reach;
 
 async fn full(answer: impl Fn(usize, &str) -> Option<Answer> + Send + Sync + 'static) -> Full {
     Full::new(&database(answer).await, credentials()).unwrap()
@@ -74,22 +74,22 @@ async fn throttling(throttled: std::ops::Range<usize>) -> Full {
     .await
 }
 
-/// A call of a caller that paces it, and how often it was asked for a turn.
+/// A call that its caller paces, and how often the caller was asked.
 async fn paced(full: &Full, operation: Operation, given: bool) -> (Result<Bytes, Fault>, u64) {
     let asked = Arc::new(AtomicU64::new(0));
     let (begun, counted) = (Instant::now(), Arc::clone(&asked));
-    let turns = Turns::new(move |throttle| {
+    let pacing = RetryPacing::new(move |throttle| {
         assert!(throttle.sent_at >= begun && throttle.reach == Reach::Table, "{throttle:?}");
         counted.fetch_add(1, Ordering::SeqCst);
         async move { given }
     });
-    let turns = Some((Class::DataWrite, turns));
-    let answer = Turns::within(turns, send(full, operation)).await;
+    let pacing = Some((Class::DataWrite, pacing));
+    let answer = RetryPacing::within(pacing, send(full, operation)).await;
     (answer, asked.load(Ordering::SeqCst))
 }
 
 #[tokio::test]
-async fn a_throttled_attempt_of_a_paced_call_waits_for_its_turn_alone() {
+async fn a_throttled_attempt_of_a_paced_call_waits_for_its_caller_alone() {
     let twice = throttling(0..2).await;
     let (answer, asked) = paced(&twice, Operation::UpdateItem, true).await;
     assert_eq!((answer.unwrap(), asked), (Bytes::from("{}"), 2));
@@ -106,13 +106,13 @@ async fn a_throttled_attempt_of_a_paced_call_waits_for_its_turn_alone() {
 }
 
 #[tokio::test]
-async fn a_turn_that_does_not_come_ends_with_the_time_of_throttled_calls() {
+async fn a_caller_that_never_decides_ends_with_the_time_of_throttled_calls() {
     let throttled = throttling(0..1).await;
     let times = CallTimes { throttled: Duration::from_millis(50), ..CallTimes::default() };
     throttled.set_times(times);
-    let turns = Turns::new(|_| std::future::pending());
+    let pacing = RetryPacing::new(|_| std::future::pending());
     let sent = send(&throttled, Operation::UpdateItem);
-    let answer = Turns::within(Some((Class::DataWrite, turns)), sent).await;
+    let answer = RetryPacing::within(Some((Class::DataWrite, pacing)), sent).await;
     assert!(matches!(answer, Err(Fault::Throttled)), "{answer:?}");
 }
 

@@ -1,6 +1,6 @@
-//! What a throttled attempt waits for where its caller paces its own calls: the turn that the
-//! caller gives it. It belongs to a whole call, so no layer in between has to pass it on, and what
-//! a layer has prepared for an attempt (a journal's entry) stays good for the next one.
+//! When a throttled attempt is sent again, as decided by a caller that paces its own calls. It
+//! belongs to the whole call, so no layer in between passes it on, and what a layer has prepared
+//! for an attempt (a journal's entry) is valid for the next one.
 
 use std::fmt;
 use std::pin::Pin;
@@ -13,8 +13,8 @@ use crate::answer_members::Members;
 use crate::operation::{Class, Operation};
 
 tokio::task_local! {
-    /// Those of the call that is under way.
-    static CURRENT: Option<(Class, Turns)>;
+    /// The pacing of the call that is under way, and the class of the call.
+    static CURRENT: Option<(Class, RetryPacing)>;
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,46 +33,46 @@ pub struct Throttle {
     pub reach: Reach,
 }
 
-type Turn = Pin<Box<dyn Future<Output = bool> + Send>>;
+type Wait = Pin<Box<dyn Future<Output = bool> + Send>>;
 
-/// Gives throttled attempts of one call their turn.
+/// Decides when the throttled attempts of one call are sent again.
 #[derive(Clone)]
-pub struct Turns(Arc<dyn Fn(Throttle) -> Turn + Send + Sync>);
+pub struct RetryPacing(Arc<dyn Fn(Throttle) -> Wait + Send + Sync>);
 
-impl Turns {
-    /// `turn` returns when the attempt is to be sent again; false if it is not. It is dropped after
-    /// the time that throttled calls have.
-    pub fn new<F>(turn: impl Fn(Throttle) -> F + Send + Sync + 'static) -> Self
+impl RetryPacing {
+    /// `wait` returns true when the attempt is to be sent again, and false if it is not. It is
+    /// dropped after the time that throttled calls have.
+    pub fn new<F>(wait: impl Fn(Throttle) -> F + Send + Sync + 'static) -> Self
     where
         F: Future<Output = bool> + Send + 'static,
     {
-        Self(Arc::new(move |throttle| Box::pin(turn(throttle))))
+        Self(Arc::new(move |throttle| Box::pin(wait(throttle))))
     }
 
-    /// Waits for the next one.
-    pub async fn next(&self, throttle: Throttle) -> bool {
+    /// Waits until the attempt is to be sent again; false if it is not.
+    pub async fn wait(&self, throttle: Throttle) -> bool {
         (self.0)(throttle).await
     }
 
-    /// Those of the call that is under way, for its attempts of its operation's class: a write's
-    /// own reads are retried as everybody's.
+    /// Returns the pacing of the call that is under way, for attempts of that call's class. The
+    /// reads that a write makes itself are retried without pacing.
     pub fn current(operation: Operation) -> Option<Self> {
         let of_class = CURRENT.try_with(|call| {
-            let (class, turns) = call.as_ref()?;
-            (*class == operation.class()).then(|| turns.clone())
+            let (class, pacing) = call.as_ref()?;
+            (*class == operation.class()).then(|| pacing.clone())
         });
         of_class.ok().flatten()
     }
 
-    /// Carries out a call whose attempts wait for these.
-    pub async fn within<T>(turns: Option<(Class, Self)>, call: impl Future<Output = T>) -> T {
-        CURRENT.scope(turns, call).await
+    /// Carries out a call with this pacing.
+    pub async fn within<T>(pacing: Option<(Class, Self)>, call: impl Future<Output = T>) -> T {
+        CURRENT.scope(pacing, call).await
     }
 }
 
-impl fmt::Debug for Turns {
+impl fmt::Debug for RetryPacing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Turns")
+        f.write_str("RetryPacing")
     }
 }
 
