@@ -150,8 +150,8 @@ async fn a_failure_says_four_things() {
             "Reason:",
             "ProgramFailed",
             "What Now:",
-            "Look at the data before you run the program again: it may be half done. Then set \
-             spec.retry to 1.",
+            "Look at the data: it may be partly changed. Then set spec.retry to 1 to \
+             run the migration again.",
             "Events:",
             "Warning",
             "ProgramFailed",
@@ -172,7 +172,7 @@ async fn what_does_not_move_says_why_in_get_and_describe() {
     in_order(
         &described,
         &[
-            "Waiting for 0000-cars, which does not exist in this namespace, as spec.dependsOn says",
+            "Waiting for 0000-cars, which does not exist in this namespace (spec.dependsOn)",
             "WaitingForDependency",
             "Events:",
             "WaitingForDependency",

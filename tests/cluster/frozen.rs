@@ -49,7 +49,11 @@ async fn an_edit_after_it_was_applied_is_said_and_runs_nothing() {
         .until("m", "the edit was noticed", |m| condition(m, types::SOURCE_CHANGED).is_some())
         .await;
     assert_eq!(status(&changed).phase, Some(Phase::Applied));
-    assert!(ready(&changed).1.contains("it does not run again"), "{:?}", ready(&changed));
+    assert!(
+        ready(&changed).1.contains("an applied migration does not run again"),
+        "{:?}",
+        ready(&changed)
+    );
     bed.no_new_pod().await;
     bed.done().await;
 }

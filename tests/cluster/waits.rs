@@ -22,7 +22,7 @@ async fn no_pod_comes_before_the_start() {
     let at = start.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
     bed.submit(&Written::shell("m", "echo done\n").set("startAt", json!(at)).applied()).await;
     let message = bed.reason("m", Reason::WaitingForStart).await;
-    assert_eq!(message, format!("Waiting until {at}, as spec.startAt says"));
+    assert_eq!(message, format!("Waiting until {at} (spec.startAt)"));
     assert_eq!(progress(&bed, "m").await, format!("waiting until {at}"));
     let waiting = bed.migrations().get("m").await.unwrap();
     assert!(condition(&waiting, types::WAITING_FOR_START).is_some());
@@ -45,7 +45,7 @@ async fn a_dependency_is_waited_for_until_it_is_applied() {
     let message = bed.reason("second", Reason::WaitingForDependency).await;
     assert_eq!(
         message,
-        "Waiting for first, which does not exist in this namespace, as spec.dependsOn says"
+        "Waiting for first, which does not exist in this namespace (spec.dependsOn)"
     );
     assert_eq!(progress(&bed, "second").await, "waiting for first");
 

@@ -363,7 +363,7 @@ async fn a_segment_that_lost_bytes_is_missed_wherever_it_is() {
         ] {
             let (code, told) = laptop.says(words);
             assert_eq!(code, 1, "{words:?}: {told}");
-            assert!(told.contains("is torn, and was whole once"), "{told}");
+            assert!(told.contains("is torn, and was complete when it was written"), "{told}");
         }
         for (path, whole) in damaged.iter().zip(&before) {
             std::fs::write(path, whole).unwrap();

@@ -459,7 +459,7 @@ async fn a_guard_is_controlled_by_who_has_the_tokens_file() {
     let mut said = String::new();
     err.read_line(&mut said).unwrap();
     err.read_line(&mut said).unwrap();
-    let (_, address) = said.split_once("controlled at ").unwrap_or_else(|| panic!("{said}"));
+    let (_, address) = said.split_once("control API at ").unwrap_or_else(|| panic!("{said}"));
     let control = Endpoint::new(address.trim().to_owned());
     let (status, state) = control.control("POST", "/pause", Some(token), "").await;
     assert_eq!((status, &state["paused"]), (200, &json!(true)));

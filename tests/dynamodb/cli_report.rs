@@ -44,7 +44,7 @@ async fn a_dry_run_prints_a_comment_and_writes_a_page_and_report_shows_the_same_
     assert_eq!(json["about"]["end"]["exited"], 0, "{json}");
     let (_, err, code) = report(&["--html", tried.to_str().unwrap()]);
     assert_eq!(code, Some(2), "a page must not replace a report: {err}");
-    assert!(err.contains("a page has a name that ends in .html"), "{err}");
+    assert!(err.contains("the name of a page ends in .html"), "{err}");
 }
 
 #[tokio::test]

@@ -142,14 +142,14 @@ async fn a_run_that_lost_its_lock_is_no_success_though_its_program_says_so() {
     let bed = Bed::new().await;
     let child = bed.started();
     let words = ["unlock", "--table", &bed.table, "--reason", "test", "--by", "ada", "--yes"];
-    assert!(bed.archive(&words).contains("was taken from run m/1"));
+    assert!(bed.archive(&words).contains("was removed from run m/1"));
     // Its next heartbeat tells it.
     tokio::time::sleep(dm_engine::limits::LOCK_LEASE / 4 + Duration::from_secs(2)).await;
     std::fs::write(bed.go(), "").unwrap();
     let (code, told) = bed.ended(child);
     assert_eq!(code, 125, "{told}");
     assert!(
-        told.contains("ada has released it") && told.contains("says nothing of the end"),
+        told.contains("ada has released it") && told.contains("has no outcome of run"),
         "{told}"
     );
     let listed = bed.archive(&["ls"]);
@@ -192,7 +192,7 @@ async fn a_run_whose_end_cannot_be_recorded_keeps_its_summary_and_the_exit_code_
             assert!(told[error..].contains("outcome is unknown"), "{told}");
             assert!(told[error..].contains("datamigration restore --archive file://"), "{told}");
         } else {
-            assert!(told.contains("The last of the journal could not be written"), "{told}");
+            assert!(told.contains("The end of the journal could not be written"), "{told}");
         }
         let report: serde_json::Value =
             serde_json::from_slice(&std::fs::read(report).unwrap()).unwrap();

@@ -76,7 +76,7 @@ async fn a_run_on_a_laptop_is_journaled_looked_at_and_restored() {
     assert!(listed.contains("0001-prices/1") && listed.contains("failed"), "{listed}");
     let shown = look(&["show", "--run", "0001-prices/1"]);
     assert!(shown.contains("3 entries") && shown.contains("3 written"), "{shown}");
-    assert!(look(&["verify"]).contains("0001-prices/1  3 entries, whole"));
+    assert!(look(&["verify"]).contains("0001-prices/1  3 entries, complete"));
 
     let price = json!({"TableName": table, "Key": {"id": "c"}, "UpdateExpression": "SET price = :p",
         "ExpressionAttributeValues": {":p": 9}});
@@ -140,7 +140,7 @@ fn repeated_and_listed(
     let shown = data(look(&["show", "--run", "0001-prices/1", "-o", "json"]));
     assert_eq!((&shown["journal"]["entries"], &shown["outcome"]), (&json!(3), &json!("failed")));
     let verified = data(look(&["verify", "-o", "json"]));
-    let whole = json!({"run": "0001-prices/1", "whole": true, "message": "3 entries, whole"});
+    let whole = json!({"run": "0001-prices/1", "whole": true, "message": "3 entries, complete"});
     assert_eq!(verified["runs"][0], whole);
     let gone =
         data(look(&["gc", "--older-than-days", "0", "--keep", "0", "--dry-run", "-o", "json"]));
@@ -223,7 +223,7 @@ async fn a_tables_lock_is_shown_and_taken_away_on_record() {
     assert!(code != 0 && told.contains("--yes"), "nobody was asked: {told}");
     let (code, told, _) = unlock("cars", &["--yes"]);
     assert_eq!(code, 0, "{told}");
-    assert!(told.contains("taken from run team.m/4"), "{told}");
+    assert!(told.contains("removed from run team.m/4"), "{told}");
     let record = std::fs::read_to_string(folder.path().join("locks/cars/000001.released.json"));
     assert!(record.unwrap().contains("\"by\":\"ada\""));
     assert_eq!(unlock("cars", &["--yes"]).0, 1);

@@ -116,7 +116,7 @@ async fn a_dead_runs_table_is_taken_over_and_the_late_one_writes_nothing() {
 
     for id in ["late", "later"] {
         let answer = bed.put(&first, id).await;
-        assert!(text(&answer).contains("writes nothing any more"), "{answer:?}");
+        assert!(text(&answer).contains("rejects all further writes"), "{answer:?}");
     }
     assert!(first.result().problem.unwrap().contains("is lost"));
     assert_eq!(bed.put(&second, "c").await.status, 200);

@@ -34,7 +34,7 @@ pub struct ArchiveSpec {
         length(max = 300)
     )]
     pub url: String,
-    /// Endpoint of a server of S3's protocol, as `http://host:port` or `https://host`; paths then
+    /// Endpoint of an S3-compatible server, as `http://host:port` or `https://host`; paths then
     /// begin with the bucket. Default: AWS's endpoint of the region.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = r"^https?://[^/?#@\s]+/?$"), length(max = 253))]
@@ -68,7 +68,7 @@ pub struct ArchiveRetention {
     #[schemars(range(min = 1, max = 1_000))]
     pub keep_runs: u32,
     /// Whether journals of runs that were not restored are also deleted; such a run can then no
-    /// longer be undone. Default: false.
+    /// longer be restored. Default: false.
     #[serde(default)]
     pub journals: bool,
 }

@@ -169,8 +169,8 @@ pub struct DataMigrationSpec {
     pub depends_on: Vec<ObjectName>,
     /// Number of times that a failed program is started again within one run. Above 0 the program
     /// must be safe to repeat, because a program that failed has usually written already. A
-    /// transform continues in another pod after its own was deleted or killed: six times, or this
-    /// number if it is above 0. Default: 0.
+    /// transform continues in another pod after its own was deleted or killed: up to six times, or
+    /// up to this number if it is above 0. Default: 0.
     #[serde(default)]
     #[schemars(range(min = 0, max = 10))]
     pub backoff_limit: i32,

@@ -25,7 +25,8 @@ pub struct RestoreStatus {
     /// End of the run, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finalization_time: Option<Time>,
-    /// What the restore found and did. Absent if its container left no result.
+    /// What the restore found and did; for a preview, what the restore would do. Absent if its
+    /// container left no result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub effects: Option<RestoreEffects>,
     /// URL of the full report in the archive, with all conflicts.
@@ -54,7 +55,7 @@ pub struct RestoreEffects {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub conflict_groups: Vec<ConflictGroup>,
-    /// Control-plane calls of the run, which a restore does not undo.
+    /// Control-plane calls of the run. A restore does not create, change or delete tables.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20))]
     pub not_restored: Vec<String>,

@@ -153,8 +153,8 @@ pub struct Progress {
     /// Items that the program has written, or in a dry run would have written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_written: Option<u64>,
-    /// The whole of the work. Of an apply: items that it will write, by the dry run's count; of a
-    /// dry run: items in the tables that it scans; of a restore: items that the run wrote.
+    /// Total amount of work. For an apply: items that it will write, by the dry run's count; for a
+    /// dry run: items in the tables that it scans; for a restore: items that the run wrote.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub total_estimate: Option<u64>,
     /// What is done as a share of `totalEstimate`, 0 to 99 during the run.
@@ -217,7 +217,7 @@ pub struct RunRecord {
     /// Number of pods among which the run was split (`spec.parallelism`). Absent for one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parallelism: Option<u32>,
-    /// Digest of what runs: files or image, command, arguments, environment, target.
+    /// Digest of what runs: files, transform or image; command, arguments, environment, target.
     pub program_digest: String,
     /// Start of the program, by its container.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -33,7 +33,7 @@ pub struct TransformSource {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 4096))]
     pub filter: Option<String>,
-    /// Expressions, by the path that they set, for example `price: weight / 2`. Text in an
+    /// Expressions, by the path that they set, for example `price: weight / 2`. A string in an
     /// expression is in single quotes.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(with = "BTreeMap<String, Expression>")]

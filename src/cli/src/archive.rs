@@ -45,7 +45,7 @@ enum Verb {
     Verify(Verify),
     /// Delete old reports, logs, and journals of restored runs; never the ledger
     Gc(Gc),
-    /// Remove the lock of a table, on record
+    /// Remove the lock of a table, and record who did so and why
     Unlock(locks::Unlock),
 }
 
@@ -280,10 +280,10 @@ async fn verify_all(readers: &[JournalReader]) -> Result<JournalSummary, ReadErr
 fn journal_words(journal: &Journal) -> String {
     let control = match journal.control {
         0 => String::new(),
-        calls => format!("; {} changes of tables, which no restore undoes", layout::count(calls)),
+        calls => format!("; {} changes of tables, which are not restored", layout::count(calls)),
     };
     format!(
-        "{} entries in {} segments, {} bytes: {} written, {} refused, {} in doubt, {} \
+        "{} entries in {} segments, {} bytes: {} written, {} rejected, {} in doubt, {} \
          unverified{control}",
         layout::count(journal.entries),
         layout::count(journal.segments),

@@ -17,7 +17,7 @@ pub struct Place {
     /// The archive: s3://bucket/prefix or file:///folder
     #[arg(long, value_name = "URL")]
     pub archive: String,
-    /// Endpoint of a server of S3's protocol, as http(s)://host[:port] [default: AWS's]
+    /// Endpoint of an S3-compatible server, as http(s)://host[:port] [default: AWS's]
     #[arg(long, value_name = "URL")]
     pub archive_endpoint: Option<String>,
     /// Region of the bucket

@@ -40,7 +40,7 @@ const EXAMPLES: &str = "\
 Each manifest is a DataMigration with spec.baseline true: the operator records it as applied, with
 times unknown, and never runs it. A folder with migration.yaml or base/migration.yaml gives that
 name; a folder with a script called main gives the folder's; in other folders each script and each
-folder counts.
+folder is one migration.
 
 Examples:
   datamigration baseline scripts/ --target production | kubectl apply --server-side -f -
@@ -99,7 +99,8 @@ pub fn baseline(flags: &Flags) -> Result<u8, BaselineError> {
         None => print::answer(&texts.flat_map(|(_, text)| ["---\n", text]).collect::<String>())?,
         Some(dir) => write(dir, texts)?,
     }
-    say(&format!("{} migrations are recorded as applied before", manifests.len()));
+    let many = manifests.len();
+    say(&format!("{many} manifests written; apply them to record these migrations as applied"));
     Ok(0)
 }
 

@@ -15,8 +15,8 @@ use dm_engine::upstream::UpstreamError;
 #[derive(Clone, Debug, Args)]
 #[group(id = "database")]
 pub struct Flags {
-    /// The database, as http(s)://host[:port]; or `aws`: as AWS's SDKs find it, by the variables
-    /// AWS_ENDPOINT_URL_DYNAMODB and AWS_ENDPOINT_URL, the profile's endpoint_url, else AWS's own
+    /// The database: http(s)://host[:port], or `aws` for the endpoint that AWS's SDKs would use:
+    /// AWS_ENDPOINT_URL_DYNAMODB, AWS_ENDPOINT_URL, the profile's endpoint_url, else AWS's
     /// endpoint of the region [default: aws; of `run`: an embedded database with the folder's
     /// seed.json]
     #[arg(long, value_name = "URL")]

@@ -189,7 +189,7 @@ impl Home {
         if !has_tables {
             say(&format!(
                 "It has no tables. {SEED_FILE} is not loaded, because an apply ran in this \
-                 database. --reset deletes it and begins with {SEED_FILE}."
+                 database. --reset deletes the database and loads {SEED_FILE}."
             ));
         }
     }
@@ -201,8 +201,8 @@ impl Home {
             return Seed::read(&file).map(Some);
         }
         say(&format!(
-            "{} is missing, so the embedded database has no tables; --upstream URL names another \
-             database, --upstream aws AWS's",
+            "{} is missing, so the embedded database has no tables; pass --upstream URL for \
+             another database, or --upstream aws for AWS",
             file.display()
         ));
         Ok(None)

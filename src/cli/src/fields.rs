@@ -74,7 +74,7 @@ fn check(path: &str, value: &Value, schema: &Value, found: &mut Vec<WrongField>)
         ("string", Value::Bool(_) | Value::Number(_)) => {
             // What was written is not known here: YAML reads n as false, and cuts long numbers.
             let what = in_words(value);
-            wrong(format!("a text is needed, and YAML reads this as {what}; put it in quotes"));
+            wrong(format!("a string is needed, and YAML reads this as {what}; put it in quotes"));
         }
         (kind, _) => wrong(format!("{} is needed, found {}", needed(kind), in_words(value))),
     }
@@ -91,8 +91,8 @@ fn out_of_bounds(value: &Value, schema: &Value) -> Option<String> {
             let low = bound("minimum").filter(|least| number < *least);
             let high = bound("maximum").filter(|most| number > *most);
             return low
-                .map(|least| format!("it is at least {least}"))
-                .or_else(|| high.map(|most| format!("it is at most {most}")));
+                .map(|least| format!("the least value is {least}"))
+                .or_else(|| high.map(|most| format!("the greatest value is {most}")));
         }
         Value::Null | Value::Bool(_) => return None,
     };
@@ -175,7 +175,7 @@ fn needed(kind: &str) -> &'static str {
         "object" => "a map of names and values",
         "array" => "a list, such as [a, b],",
         "boolean" => "true or false, without quotes,",
-        "string" => "a text",
+        "string" => "a string",
         _ => "a number",
     }
 }
@@ -185,7 +185,7 @@ fn in_words(value: &Value) -> &'static str {
         Value::Null => "nothing",
         Value::Bool(_) => "a truth value",
         Value::Number(_) => "a number",
-        Value::String(_) => "a text",
+        Value::String(_) => "a string",
         Value::Array(_) => "a list",
         Value::Object(_) => "a map",
     }
@@ -243,7 +243,7 @@ mod tests {
         );
         let mut spec = transform(json!({"table": "cars", "remove": ["a"]}));
         spec["parallelism"] = json!(65);
-        check(spec, &["spec.parallelism: it is at most 64"]);
+        check(spec, &["spec.parallelism: the greatest value is 64"]);
     }
 
     #[test]
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(found.len(), 1, "{found:?}");
         assert_eq!(
             found[0].to_string(),
-            "metadata.name: a text is needed, and YAML reads this as a number; put it in quotes"
+            "metadata.name: a string is needed, and YAML reads this as a number; put it in quotes"
         );
     }
 
@@ -285,20 +285,20 @@ mod tests {
         check(
             transform(json!({"table": "cars", "set": {"a": 4, "b": true, "c": null, "d": {}}})),
             &[
-                "spec.transform.set.a: a text is needed, and YAML reads this as a number; put it \
+                "spec.transform.set.a: a string is needed, and YAML reads this as a number; put it \
                  in quotes",
-                "spec.transform.set.b: a text is needed, and YAML reads this as a truth value; put \
-                 it in quotes",
-                "spec.transform.set.c: a text is needed, found nothing",
-                "spec.transform.set.d: a text is needed, found a map",
+                "spec.transform.set.b: a string is needed, and YAML reads this as a truth value; \
+                 put it in quotes",
+                "spec.transform.set.c: a string is needed, found nothing",
+                "spec.transform.set.d: a string is needed, found a map",
             ],
         );
         check(
             transform(json!({"table": "cars", "remove": "a", "set": [], "delete": "yes"})),
             &[
-                "spec.transform.remove: a list, such as [a, b], is needed, found a text",
+                "spec.transform.remove: a list, such as [a, b], is needed, found a string",
                 "spec.transform.set: a map of names and values is needed, found a list",
-                "spec.transform.delete: true or false, without quotes, is needed, found a text",
+                "spec.transform.delete: true or false, without quotes, is needed, found a string",
             ],
         );
         check(

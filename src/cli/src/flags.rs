@@ -51,8 +51,8 @@ pub enum Verb {
     Guard(guard::Flags),
     /// Serve an embedded DynamoDB to any client until Ctrl-C
     Local(local::Flags),
-    /// Restore what a migration of a cluster, or a run of an archive, changed, attribute by
-    /// attribute
+    /// Undo an apply, attribute by attribute: of a migration in a cluster, or of a run in an
+    /// archive
     Restore(restore::Flags),
     /// Show the report of a run: a summary, a page, a comment for a pull request, or data
     Report(report::Flags),

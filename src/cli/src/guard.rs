@@ -35,17 +35,17 @@ pub struct Flags {
     /// What happens to writes
     #[arg(long, value_enum, default_value_t = GuardMode::DryRun)]
     pub mode: GuardMode,
-    /// Address for clients; port 0 takes a free one
+    /// Address for clients; port 0 selects a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     pub listen: SocketAddr,
     /// File with a token of at least 16 characters. Requests that present it may change limits,
     /// pause and resume. Without a file the guard cannot be controlled
     #[arg(long, value_name = "FILE")]
     pub control_token_file: Option<PathBuf>,
-    /// Address for control requests; port 0 takes a free one
+    /// Address for control requests; port 0 selects a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:0")]
     pub control_listen: SocketAddr,
-    /// Access key that clients must sign with, 16 letters and digits or more [default: a random
+    /// Access key that clients must sign with, at least 16 letters and digits [default: a random
     /// one, which is printed]. Other users of the machine can see arguments: prefer the variable
     #[arg(
         long, value_name = "KEY", env = ACCESS_KEY_ENV, hide_env_values = true,
@@ -55,7 +55,7 @@ pub struct Flags {
     /// File to write the environment of clients to, as `export` lines, readable by its owner only
     #[arg(long, value_name = "FILE")]
     pub env_file: Option<PathBuf>,
-    /// Serve every client, whatever its access key. For a machine that nobody else uses
+    /// Serve every client, whatever its access key. For a machine without other users
     #[arg(long, conflicts_with_all = ["access_key_id"])]
     pub any_client: bool,
     #[command(flatten)]
@@ -84,7 +84,7 @@ pub enum GuardMode {
 
 const EXAMPLES: &str = "\
 Examples:
-  # Try anything that speaks DynamoDB against a local database
+  # Dry run of a DynamoDB client against a local database
   datamigration guard --upstream http://127.0.0.1:8001 --env-file guard.env
   . ./guard.env && python3 main.py
 
@@ -147,7 +147,7 @@ async fn serve(
         guard.program_address
     ));
     if controlled {
-        say(&format!("controlled at http://{}", guard.control_address));
+        say(&format!("control API at http://{}", guard.control_address));
     }
     let address = format!("http://{}", guard.program_address);
     let environment = program_environment(&address, &plan.upstream.region, &access_key);
@@ -157,7 +157,7 @@ async fn serve(
         say(&format!("environment for clients written to {}", file.display()));
     }
     if flags.any_client {
-        say("everybody who reaches this address acts with your credentials");
+        say("anyone who can reach this address uses your credentials");
     } else if flags.env_file.is_none() && flags.access_key_id.is_none() {
         say(&format!("clients sign with AWS_ACCESS_KEY_ID={access_key} and any secret key"));
     }
@@ -200,7 +200,7 @@ fn access_key(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     Err(format!(
-        "{} letters and digits or more are needed",
+        "at least {} letters and digits are needed",
         dm_contract::limits::ACCESS_KEY_CHARS_MIN
     ))
 }

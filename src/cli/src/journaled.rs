@@ -24,11 +24,11 @@ const NUMBERS_TRIED_MAX: u32 = 64;
 #[derive(Clone, Debug, Args)]
 #[group(id = "journal")]
 pub struct Flags {
-    /// Archive to journal every change in before it is made, so that the run can be restored:
-    /// s3://bucket/prefix or file:///folder. Only for runs that write
+    /// Archive for the run's journal, so that the run can be restored: s3://bucket/prefix or
+    /// file:///folder. Only for runs that write
     #[arg(long, value_name = "URL")]
     archive: Option<String>,
-    /// Endpoint of a server of S3's protocol, as http(s)://host[:port] [default: AWS's]
+    /// Endpoint of an S3-compatible server, as http(s)://host[:port] [default: AWS's]
     #[arg(long, value_name = "URL", requires = "archive")]
     archive_endpoint: Option<String>,
     /// Region of the archive's bucket [default: the database's]
@@ -71,7 +71,7 @@ enum JournalFlag {
     Strict,
     /// The image is durable before a write of an item that was just read; the digest follows
     Ahead,
-    /// As ahead, with eventually consistent reads, and batches as batches, which are not checked
+    /// As ahead, but without a check of the image: eventually consistent reads, whole batches
     Cheap,
 }
 
@@ -95,10 +95,7 @@ pub enum JournaledError {
     #[error("the archive did not answer in time")]
     TooLate,
     /// Nothing would be in it.
-    #[error(
-        "--archive keeps what a run that writes has changed, and a dry run writes nothing: leave \
-         it out, or apply with {0}"
-    )]
+    #[error("--archive is for applies: a dry run has no journal. Leave it out, or apply with {0}")]
     DryRun(&'static str),
 }
 
@@ -305,9 +302,9 @@ impl Journaled {
             Outcome::Failed(why) => (RunOutcome::Failed, Some(why.clone())),
             Outcome::Unknown => {
                 say(&format!(
-                    "The ledger says nothing of the end of run {}: the program ended with exit \
-                     code 0, but its guard had a problem. Look at the data, then restore the run \
-                     or run the program again.",
+                    "The ledger has no outcome of run {}: the program ended with exit code 0, but \
+                     its guard had a problem. Look at the data, then restore the run or run the \
+                     program again.",
                     self.run.name
                 ));
                 return Ok(());

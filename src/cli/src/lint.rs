@@ -33,7 +33,7 @@ pub struct Flags {
     /// Folders of migrations
     #[arg(required = true, value_name = "FOLDER")]
     folders: Vec<PathBuf>,
-    /// End with 1 for warnings as well
+    /// Exit with code 1 for warnings too
     #[arg(long)]
     strict: bool,
     #[command(flatten)]
@@ -41,7 +41,7 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-It reads files and runs nothing. It ends with 1 if it finds an error.
+It reads files and runs nothing. The exit code is 1 if it finds an error.
 
 Examples:
   datamigration lint migrations/0001-add-price-to-cars
@@ -215,7 +215,7 @@ fn startable(folder: &Folder, files: &Files) -> Option<Finding> {
         Ok(_) => None,
         Err(program::StartError::NoInterpreter { wanted, .. }) => {
             let message =
-                format!("none of {wanted} is on this machine, so it only runs in a cluster");
+                format!("none of {wanted} is on this machine, so it runs only in a cluster");
             Some(Finding::warning(&file, 1, message))
         }
         Err(error) => Some(Finding::error(&file, 1, error.to_string())),
@@ -224,7 +224,7 @@ fn startable(folder: &Folder, files: &Files) -> Option<Finding> {
 
 fn seed(file: &Path) -> Option<Finding> {
     if !file.is_file() {
-        let message = "there is no seed, so `datamigration run` has nothing to try the migration \
+        let message = "there is no seed, so `datamigration run` has no data to run the migration \
                        on (docs/reference/seed.md)";
         return Some(Finding::warning(file, 1, message));
     }

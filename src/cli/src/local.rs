@@ -28,7 +28,7 @@ pub struct Flags {
     /// the database is deleted at the end]
     #[arg(long, value_name = "FOLDER")]
     data: Option<PathBuf>,
-    /// Address for clients; port 0 takes a free one
+    /// Address for clients; port 0 selects a free port
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
     listen: SocketAddr,
     /// Region in the ARNs of tables. Requests may be signed for any region
@@ -40,7 +40,7 @@ pub struct Flags {
 pub const REGION: &str = "us-east-1";
 
 const EXAMPLES: &str = "\
-It takes any credentials: everybody who reaches the address may read and write.
+It accepts any credentials: anyone who can reach the address may read and write.
 
 Examples:
   datamigration local --seed migrations/0001-add-price-to-cars
@@ -79,7 +79,7 @@ pub async fn local(flags: Flags) -> Result<u8, LocalError> {
     let database = Embedded::start(engine, flags.listen).await?;
     let kept = match &flags.data {
         Some(folder) => format!("kept in {}", folder.display()),
-        None => "in memory: what it holds is gone when it ends".to_owned(),
+        None => "in memory, deleted at the end".to_owned(),
     };
     say(&format!("DynamoDB at http://{}, {kept}; Ctrl-C stops it", database.address));
     tokio::select! {

@@ -78,8 +78,8 @@ fn words(unlocked: &Unlocked) -> String {
     let table = &unlocked.table;
     match &unlocked.from {
         Some(run) => format!(
-            "{table} was taken from run {run}; another run can take its lock after 30 s, when that \
-             run must have noticed\n"
+            "the lock of {table} was removed from run {run}. Another run can take it after 30 s, \
+             when run {run} must have noticed the removal\n"
         ),
         None => format!("{table} was released before the removal\n"),
     }

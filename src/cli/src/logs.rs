@@ -38,7 +38,7 @@ pub struct Flags {
     /// Number of the run [default: the last one]
     #[arg(long, value_name = "N")]
     run: Option<u32>,
-    /// Of a run that is split among pods, print only this part, from 0 [default: all parts, each
+    /// Print only this part, from 0, of a run that is split among pods [default: all parts, each
     /// line with its part in front]
     #[arg(long, value_name = "N")]
     part: Option<u32>,

@@ -37,8 +37,8 @@ pub struct Flags {
     /// Report of an earlier run: the output shows what differs from it
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
-    /// End with exit code 4 if one of these holds: deletes, creates, updates, writes, refused,
-    /// approximate, each also with a bound in quotes, as 'writes>1000'; failed; of a dry run,
+    /// Exit with code 4 if a condition is true: deletes, creates, updates, writes, refused,
+    /// approximate, each also with a bound in quotes, as in 'writes>1000'; failed; for a dry run,
     /// not-idempotent, which implies --second-pass
     #[arg(long, value_name = "CONDITION", value_delimiter = ',', value_parser = check)]
     fail_on: Vec<Check>,
@@ -50,9 +50,9 @@ pub enum Format {
     /// A summary for people
     #[default]
     Text,
-    /// JSON; for a report with comparison and failed checks
+    /// JSON. A report includes its comparison and failed checks
     Json,
-    /// The same as YAML
+    /// The content of json as YAML
     Yaml,
     /// Markdown, for a comment on a pull request; at most 65 kB for a report
     Markdown,
@@ -259,7 +259,7 @@ fn page(name: &str) -> Result<PathBuf, String> {
     if page.extension().is_some_and(|suffix| suffix == "html") {
         return Ok(page);
     }
-    Err("a page has a name that ends in .html; without a name, --html is the last flag".into())
+    Err("the name of a page ends in .html; without a name, --html must be the last flag".into())
 }
 
 /// What differs, for a terminal.

@@ -87,8 +87,8 @@ impl<'a> Patience<'a> {
                 () = &mut silence, if !self.said => {
                     self.said = true;
                     say(&format!(
-                        "waiting for the archive, to close run {run}: a second Ctrl-C or SIGTERM \
-                         ends the wait"
+                        "waiting for the archive to record the end of run {run}: a second Ctrl-C \
+                         or SIGTERM ends the wait"
                     ));
                 }
             }

@@ -64,7 +64,7 @@ async fn promote_in(cluster: &Cluster, flags: &Flags) -> Result<u8, PromoteError
     let name = &flags.name;
     let migration = cluster.migration(name).await?;
     if !migration.spec.dry_run {
-        say(&format!("{name} is promoted already: spec.dryRun is false"));
+        say(&format!("{name} is already promoted: spec.dryRun is false"));
         return Ok(0);
     }
     if let Some(why) = obstacle(&migration) {
@@ -107,7 +107,7 @@ fn obstacle(migration: &DataMigration) -> Option<String> {
     let status = migration.status.clone().unwrap_or_default();
     if !progress::is_current(migration) {
         return Some(
-            "its status is of an older spec, the operator has not seen this one yet".into(),
+            "its status is of an older spec; the operator has not processed the current one".into(),
         );
     }
     if let Some(run) = status.under_way() {

@@ -34,7 +34,7 @@ pub struct Flags {
     /// The archive: s3://bucket/prefix or file:///folder
     #[arg(long, value_name = "URL", requires = "run", conflicts_with = "source")]
     archive: Option<String>,
-    /// Endpoint of a server of S3's protocol, as http(s)://host[:port] [default: AWS's]
+    /// Endpoint of an S3-compatible server, as http(s)://host[:port] [default: AWS's]
     #[arg(long, value_name = "URL", requires = "archive")]
     archive_endpoint: Option<String>,
     /// Region of the bucket
@@ -45,8 +45,8 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-A word with a dot or a slash is a file, any other one a migration of the cluster. What would change
-item by item is read from the file next to the report: that of tried.json from tried.ndjson.zst.
+An argument with a dot or a slash is a file; any other is a migration of the cluster. The changed
+items are read from the file next to the report: for tried.json, from tried.ndjson.zst.
 
 Examples:
   datamigration report tried.json --html
@@ -95,8 +95,8 @@ pub enum ReportVerbError {
     NotKept(String),
     /// Status names other reports.
     #[error(
-        "status of {name} names the last report of each kind, and run {run} has none of them; give \
-         --archive URL --run {namespace}.{name}/{run}"
+        "status of {name} names only the last report of each kind, and none of them is of run \
+         {run}; give --archive URL --run {namespace}.{name}/{run}"
     )]
     NotNamed { name: String, namespace: String, run: u32 },
     /// There was no such run.

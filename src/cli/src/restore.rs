@@ -74,7 +74,7 @@ pub struct Flags {
         help_heading = HERE
     )]
     archive: Option<String>,
-    /// Endpoint of a server of S3's protocol, as http(s)://host[:port] [default: AWS's]
+    /// Endpoint of an S3-compatible server, as http(s)://host[:port] [default: AWS's]
     #[arg(long, value_name = "URL", help_heading = HERE)]
     archive_endpoint: Option<String>,
     /// Region of the bucket
@@ -208,7 +208,7 @@ impl From<RestoreError> for RestoreVerbError {
         let RestoreError::Differs { difference, .. } = &error else { return Self::Restore(error) };
         let next = match difference.reason {
             Mismatch::TableReplaced => {
-                "Look at the table: to restore the run's items in it all the same, pass --accept \
+                "Look at the table. To restore the run's items in it nevertheless, pass --accept \
                  table-replaced"
             }
             Mismatch::OtherDatabase | Mismatch::OtherProgram => {

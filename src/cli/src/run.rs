@@ -39,7 +39,7 @@ pub struct Flags {
     /// changes anything again
     #[arg(long, conflicts_with = "apply")]
     second_pass: bool,
-    /// Accept a run whose program sends no request. Without this flag it ends with 125, because
+    /// Accept a run whose program sends no request. Without this flag its exit code is 125, because
     /// the program may have bypassed the guard
     #[arg(long)]
     expect_no_requests: bool,

@@ -56,7 +56,7 @@ pub enum SeedError {
     #[error("noting in {0} that the seed is being loaded")]
     Mark(PathBuf, #[source] io::Error),
     /// What an earlier load has left.
-    #[error("the seed was not loaded whole into {0}, and its tables cannot be deleted: {1}")]
+    #[error("the seed was only partly loaded into {0}, and its tables cannot be deleted: {1}")]
     Discard(PathBuf, String),
 }
 

@@ -65,8 +65,8 @@ pub enum SessionError {
     Start(StartError),
     /// Nothing here runs the script.
     #[error(
-        "nothing here runs {file}: looked for {wanted} in PATH; install one of them, or start the \
-         program by `datamigration exec -- PROGRAM …`"
+        "this machine has no interpreter for {file}: looked for {wanted} in PATH; install one of \
+         them, or start the program by `datamigration exec -- PROGRAM …`"
     )]
     NoInterpreter { file: PathBuf, wanted: String },
     #[error("waiting for the program")]

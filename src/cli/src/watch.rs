@@ -45,9 +45,9 @@ pub struct Flags {
 }
 
 const EXAMPLES: &str = "\
-With a name it ends when the migration is done or waits for a person: with 0 after a successful dry
-run, when applied or suspended, and with 1 if a person is needed. It also ends, with 0, when the
-reader of its output is gone, as in the last example.
+With a name, it ends when the migration is done, is suspended or needs a person. The exit code is 1
+if a person must act or the migration was deleted, and 0 otherwise. It also ends, with 0, when the
+program that reads its output ends, as in the last example.
 
 Examples:
   kubectl datamigration watch

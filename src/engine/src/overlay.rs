@@ -283,11 +283,11 @@ impl Overlay {
         let name = operation.name();
         Err(Fault::refused(
             format!(
-                "The guard's dry run cannot simulate this {name}: it takes the request for wrong \
-                 ({}), and the database does not.",
+                "The guard's dry run cannot simulate this {name}: it finds the request invalid \
+                 ({}), and the database accepts it.",
                 error.message
             ),
-            "the dry run takes a request for wrong that the database accepts",
+            "the dry run finds a request invalid that the database accepts",
         ))
     }
 }

@@ -41,7 +41,8 @@ impl Files {
         let other = |(path, stamp): &(&PathBuf, &Stamp)| before.get(*path) != Some(*stamp);
         let gone = || before.keys().find(|path| !now.contains_key(*path));
         let path = now.iter().find(other).map(|(path, _)| path).or_else(gone)?;
-        Some(format!("the program changed {}, which a new pod has as before", path.display()))
+        let path = path.display();
+        Some(format!("the program changed {path}, and a new pod would have the original"))
     }
 }
 

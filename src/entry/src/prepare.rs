@@ -32,8 +32,8 @@ pub enum PrepareError {
     },
     /// The files are others than those that the run was made for.
     #[error(
-        "the program's files are not those that this run was made for: their digest is {found}, \
-         and it should be {expected}. Somebody replaced the run's copy of them; nothing was run"
+        "the program's files are not those of this run: their digest is {found}, expected \
+         {expected}. The run's copy of them was replaced; nothing was run"
     )]
     OtherFiles {
         /// Of the files that were copied.

@@ -114,8 +114,8 @@ impl StartError {
     /// What to say of an error of the system when it executes a file that was found.
     pub fn refused(file: &Path, source: io::Error) -> Self {
         let hint = match source.kind() {
-            io::ErrorKind::NotFound => "; the file is there, its interpreter or loader is not",
-            io::ErrorKind::ExecutableFileBusy => "; somebody is still writing it",
+            io::ErrorKind::NotFound => "; the file exists, its interpreter or loader does not",
+            io::ErrorKind::ExecutableFileBusy => "; another process is still writing it",
             _ if source.raw_os_error() == Some(rustix::io::Errno::NOEXEC.raw_os_error()) => {
                 "; a script needs a #! line or its interpreter in the command, a binary must be \
                  built for this architecture"

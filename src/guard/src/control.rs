@@ -129,7 +129,7 @@ impl Control {
     fn keep(&self) {
         let Some(folder) = &self.state_dir else { return };
         if let Err(error) = restart::keep_control(folder, &self.run.state()) {
-            tracing::warn!(%error, "what the control was told would not outlive a restart");
+            tracing::warn!(%error, "limits and pause would not survive a restart of the guard");
         }
     }
 
@@ -153,7 +153,7 @@ async fn limits_of(body: Incoming) -> Result<RateLimits, String> {
     let limited = Limited::new(body, limits::CONTROL_BODY_BYTES_MAX).collect();
     let whole = match tokio::time::timeout(limits::CONTROL_HEADERS_MAX, limited).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) | Err(_) => return Err("the body did not come whole".into()),
+        Ok(Err(_)) | Err(_) => return Err("the body is incomplete".into()),
     };
     let asked: RateLimits =
         serde_json::from_slice(&whole).map_err(|error| format!("no limits: {error}"))?;

@@ -208,8 +208,9 @@ const TRANSFORM_NOT_ENDED: &str = "The guard stopped during the transform. Wheth
 const OUTCOME_NOT_KNOWN: &str = "Whether what they write was carried out is not known.";
 
 /// Problem of a run whose journal could not be closed.
-pub const JOURNAL_NOT_CLOSED: &str = "The last of the journal could not be written: of some writes \
-     it is not noted whether they were carried out. A restore finds out by itself.";
+pub const JOURNAL_NOT_CLOSED: &str = "The end of the journal could not be written, so the outcome \
+                                      of some writes is not recorded. A restore determines it from \
+                                      the items.";
 
 /// The result of a run of which nothing was seen.
 pub fn empty_result(mode: Mode) -> GuardResult {

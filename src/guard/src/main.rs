@@ -104,8 +104,8 @@ async fn run(flags: &Flags, plan: &Plan) -> anyhow::Result<GuardResult> {
     let credentials = CredentialSource::default_chain(&plan.upstream.region).await?;
     let access_key = flags.access_key().with_context(|| {
         format!(
-            "neither {ACCESS_KEY_ENV} nor {CONTROL_TOKEN_ENV} is set: one of them says whom to \
-             serve"
+            "neither {ACCESS_KEY_ENV} nor {CONTROL_TOKEN_ENV} is set; without either, the guard \
+             does not know its clients"
         )
     })?;
     let part = part(plan)?;

@@ -52,7 +52,7 @@ const fn is_unseen(result: &GuardResult) -> bool {
 pub fn message(program: &ProgramResult, result: &GuardResult) -> Option<String> {
     if let Some(signal) = program.interrupted() {
         return Some(format!(
-            "The program was asked to end by signal {signal} and ended with exit code 0."
+            "Signal {signal} asked the program to stop, and it ended with exit code 0."
         ));
     }
     match (program.exit_code, program.signal, &program.start_error) {
@@ -61,7 +61,8 @@ pub fn message(program: &ProgramResult, result: &GuardResult) -> Option<String> 
         (Some(code), ..) => Some(format!("The program ended with exit code {code}.")),
         (None, Some(signal), _) => Some(format!("The program was ended by signal {signal}.")),
         (None, None, Some(_)) if result.requests > 0 => Some(format!(
-            "The program's container says that it never started, but {} requests came from it.",
+            "The program's container reports that the program never started, but the guard \
+             received {} requests from it.",
             result.requests
         )),
         (None, None, Some(_)) => Some("The program could not be started.".into()),

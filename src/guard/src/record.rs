@@ -126,7 +126,7 @@ mod tests {
         record(&plan, &said(Outcome::Succeeded)).await.unwrap();
         let error = record(&plan, &said(Outcome::Failed)).await.unwrap_err();
         let text = chain(&error);
-        assert!(text.contains("has Succeeded") && text.contains("cannot have Failed"), "{text}");
+        assert!(text.contains("outcome Succeeded") && text.contains("Failed cannot be"), "{text}");
         assert_eq!(error.exit_code(), EXIT_CONTRADICTED);
         let Verdict::Adopt(adopted) =
             crate::ledger::ask(&plan, testing::credentials()).await.verdict

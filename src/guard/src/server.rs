@@ -268,7 +268,7 @@ async fn transform(
                     Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
                 },
                 Ok(Err(_)) | Err(_) => {
-                    (StatusCode::BAD_REQUEST, "the order did not come whole".to_owned())
+                    (StatusCode::BAD_REQUEST, "the order is incomplete".to_owned())
                 }
             }
         }
@@ -323,7 +323,7 @@ async fn refused(head: &request::Parts, body: &mut Incoming, not: NotACall) -> N
 /// Reads a body within its time and size, into one piece of this many bytes.
 async fn read_whole(body: &mut Incoming, announced: usize) -> Result<Bytes, NotACall> {
     let broken =
-        || NotACall::Wrong(ServiceError::serialization("The request's body did not come whole."));
+        || NotACall::Wrong(ServiceError::serialization("The request's body is incomplete."));
     let announced = body
         .size_hint()
         .exact()

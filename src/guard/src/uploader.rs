@@ -374,7 +374,7 @@ impl DifferenceParts for Parts {
     /// Waits until there is room for it.
     fn ends(&mut self) -> io::Result<()> {
         let part = Bytes::from(std::mem::take(&mut self.part));
-        self.whole.blocking_send(part).map_err(|_| io::Error::other("the archive takes no more"))
+        self.whole.blocking_send(part).map_err(|_| io::Error::other("the upload has ended"))
     }
 }
 

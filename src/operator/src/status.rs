@@ -268,8 +268,10 @@ fn place(status: &mut DataMigrationStatus, situation: Situation<'_>, position: &
     }
     if no_requests_seen(status) && !situation.migration.spec.expect_no_requests {
         let reason = Reason::NoRequestsSeen;
-        let message =
-            format!("The program ended well without a request to the guard. {LIKELY_CAUSES}");
+        let message = format!(
+            "The program ended with exit code 0 and sent no request to the guard. \
+                     {LIKELY_CAUSES}"
+        );
         conditions.push(condition(situation, types::NO_REQUESTS_SEEN, true, reason, &message));
     }
     for new in &mut conditions {

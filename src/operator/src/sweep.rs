@@ -69,7 +69,7 @@ impl Sweeper {
     /// may have been created behind its lists.
     pub fn begin(self: &Arc<Self>, namespace: Option<&str>, name: &str) {
         let Some(namespace) = namespace else {
-            tracing::error!(name, "a migration without a namespace is not swept after");
+            tracing::error!(name, "a migration without a namespace is not cleaned up");
             return;
         };
         let gone = (namespace.to_owned(), name.to_owned());

@@ -226,8 +226,8 @@ fn check_pod(pod: &PodSettings, target: &Target) -> Result<(), Problem> {
     if let (Some(seconds), Some(_)) = (grace, &target.spec.archive) {
         return Err(invalid_spec(format!(
             "spec.podTemplate.terminationGracePeriodSeconds: {seconds} leaves the guard no time to \
-             finish the journal and to note the run's end in the target's archive. Give it {least} \
-             or more, or none: the default is enough"
+             finish the journal and to record the run's end in the target's archive. Set it to \
+             {least} or more, or remove it: the default is enough"
         )));
     }
     Ok(())

@@ -71,7 +71,7 @@ pub fn lasting<K: Send>(
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send {
     events.backoff(reconnect()).filter_map(|event| {
         let event =
-            event.inspect_err(|error| tracing::warn!(%error, "a watch broke; it is tried again"));
+            event.inspect_err(|error| tracing::warn!(%error, "a watch broke; it is retried"));
         ready(event.ok().map(Ok))
     })
 }

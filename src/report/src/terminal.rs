@@ -120,10 +120,9 @@ fn of_transform(mode: Mode, result: &TransformResult) -> Vec<String> {
 
 fn no_request(end: Option<End>) -> Vec<String> {
     let hint = [
-        "If it should have: it may name an endpoint itself, or its SDK may be too old to honor",
-        "AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with \
-         config 1.22,",
-        "Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 do not know it at all.",
+        "If one was expected: the client may name an endpoint itself, or its SDK may be too old",
+        "for AWS_ENDPOINT_URL_DYNAMODB. It needs boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with",
+        "config 1.22, Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 never read it.",
     ];
     let (who, hint) = match end {
         None | Some(End::Stopped) => ("no request reached the guard", &hint[..]),
@@ -198,7 +197,7 @@ fn counts(report: &RunReport, table: &TableEffect) -> String {
         parts.insert(0, words::fate(mode, change));
     }
     if table.unchanged > 0 {
-        parts.push(format!("{} written as they were", count(table.unchanged)));
+        parts.push(format!("{} written unchanged", count(table.unchanged)));
     }
     parts.join(" · ")
 }

@@ -117,8 +117,8 @@ fn check_all_kept(text: &str, number: Number) -> Result<()> {
         return Ok(());
     }
     Err(Cause::Unfit(
-        "the string is not how its number is written (a zero or a sign in front, an exponent, a \
-         space); if only the number counts, use set with number(a)"
+        "the string is not the number's standard form (it has a leading zero or sign, an exponent \
+         or a space), and would change on the way back; to ignore that, use set with number(a)"
             .into(),
     ))
 }
@@ -344,7 +344,7 @@ mod tests {
         for code in ["01234", "12E3", " 5 ", "+49", "00", "-0"] {
             let kept = Conversion::Number.of(&code.into());
             assert!(
-                kept.is_err_and(|why| why.to_string().contains("not how its number")),
+                kept.is_err_and(|why| why.to_string().contains("not the number's standard form")),
                 "{code}"
             );
         }

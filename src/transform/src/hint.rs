@@ -10,14 +10,14 @@ pub(crate) const AFTER_NUMBER: &str = "a number has digits, a point and an expon
 
 /// Symbols of other languages, the longer ones first, and how a transform says the same.
 const SYMBOLS: [(&str, &str); 14] = [
-    ("**", "there is no power; a * a is the square of a"),
+    ("**", "there is no power operator; a * a is the square of a"),
     (";", "a field has one expression; write each in a separate field"),
     ("!=", "unequal is written <>"),
     ("==", "equal is written ="),
     ("&&", "write AND"),
     ("||", "write OR between conditions; concat(a, b) joins strings"),
     ("!", "write NOT before a condition, and <> for unequal"),
-    ("%", "there is no remainder; a - b * floor(a / b) computes it"),
+    ("%", "there is no remainder operator; a - b * floor(a / b) computes it"),
     ("?", "a choice is written if(condition, a, b)"),
     ("{", "a map is written map('name', value, …)"),
     ("`", "a string is written in single quotes, an unusual name in double quotes"),
@@ -74,7 +74,7 @@ pub(crate) fn word(word: &str) -> Option<&'static str> {
         }
         "NOT" => "NOT stands before the whole comparison: NOT a IN (1, 2)",
         "WHEN" | "THEN" | "ELSE" | "IF" => "a choice is written if(condition, a, b)",
-        "MOD" => "there is no remainder; a - b * floor(a / b) computes it",
+        "MOD" => "there is no remainder operator; a - b * floor(a / b) computes it",
         _ => return None,
     })
 }

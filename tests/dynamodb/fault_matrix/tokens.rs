@@ -94,7 +94,7 @@ async fn a_token_is_known_to_a_guard_that_is_started_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_whose_items_others_have_changed_is_refused_by_a_guard_that_is_started_again() {
     let (bed, answer) = after_a_restart(true, async |bed| bed.others_set("a", 5).await).await;
-    assert!(answer.status == 400 && says(&answer, "nobody knows"), "{answer:?}");
+    assert!(answer.status == 400 && says(&answer, "its outcome is unknown"), "{answer:?}");
     assert_eq!(bed.n().await, "5");
 }
 

@@ -83,7 +83,7 @@ pub(super) async fn verify(flags: Verify) -> Answered<u8> {
         answer.add(&run, false, chain(error))?;
     }
     for run in journaled(&archive).await?.difference(&known) {
-        let lost = "a journal of a run that is not in the ledger, which was lost or deleted";
+        let lost = "a journal without an entry in the ledger: the ledger was lost or deleted";
         answer.add(run, false, lost.to_owned())?;
     }
     let nothing = answer.all.runs.is_empty();
@@ -115,9 +115,9 @@ async fn verified(archive: &Archive, run: &RunName) -> (bool, String) {
         Ok((true, _)) => (true, "empty: the run wrote nothing".into()),
         Ok((false, summary)) if summary.torn_bytes > 0 => {
             let JournalSummary { entries, torn_bytes, .. } = summary;
-            (true, format!("{entries} entries; a torn end of {torn_bytes} bytes is cut"))
+            (true, format!("{entries} entries; the last {torn_bytes} bytes are torn and not read"))
         }
-        Ok((false, summary)) => (true, format!("{} entries, whole", summary.entries)),
+        Ok((false, summary)) => (true, format!("{} entries, complete", summary.entries)),
         // What it was for was done before.
         Err(ReadError::Removed { removal, .. }) if removal.restored => {
             let Removal { removed_at, by, .. } = &*removal;

@@ -57,7 +57,7 @@ fn facts(migration: &DataMigration, target: Option<&MigrationTarget>, now: Times
         fact("Why", &ready.message);
     }
     if migration.status.is_none() {
-        fact("", "The operator has not seen it yet.");
+        fact("", "The operator has not processed this migration yet.");
     } else if !progress::is_current(migration) {
         let older = "The operator has not processed the current spec yet; this is the status of \
                      an older one.";
@@ -70,7 +70,7 @@ fn facts(migration: &DataMigration, target: Option<&MigrationTarget>, now: Times
             fact(&condition.type_, &condition.message);
         }
     }
-    fact("Wanted", &wanted(migration));
+    fact("Requested", &requested(migration));
     fact("Target", &place(migration, target));
     fact("Program", &program(migration));
     let depends: Vec<&str> = spec.depends_on.iter().map(|other| other.name.as_str()).collect();
@@ -92,21 +92,21 @@ fn facts(migration: &DataMigration, target: Option<&MigrationTarget>, now: Times
     text
 }
 
-fn wanted(migration: &DataMigration) -> String {
+fn requested(migration: &DataMigration) -> String {
     let spec = &migration.spec;
     let what = match (spec.state, spec.dry_run) {
         (State::Applied, true) => "a dry run",
-        (State::Applied, false) => "to be applied",
+        (State::Applied, false) => "an apply",
         (State::Restored, true) => "a preview of its restore",
-        (State::Restored, false) => "to be restored",
+        (State::Restored, false) => "a restore",
     };
-    let mut wanted = vec![what.to_owned()];
-    wanted.extend(
+    let mut requested = vec![what.to_owned()];
+    requested.extend(
         (spec.on_conflict() == OnConflict::Overwrite).then(|| "conflicts overwritten".to_owned()),
     );
-    wanted.extend(spec.suspend.then(|| "suspended".to_owned()));
-    wanted.extend((spec.retry > 0).then(|| format!("retry {}", spec.retry)));
-    wanted.join(" · ")
+    requested.extend(spec.suspend.then(|| "suspended".to_owned()));
+    requested.extend((spec.retry > 0).then(|| format!("retry {}", spec.retry)));
+    requested.join(" · ")
 }
 
 fn place(migration: &DataMigration, target: Option<&MigrationTarget>) -> String {
@@ -189,7 +189,7 @@ fn dry_run(report: &DryRunReport) -> String {
         count(effects.write_calls_that_reached_the_database),
     ));
     if let Some(seconds) = effects.estimated_seconds {
-        text += &line(&format!("would take {} s at the allowed rate, at least", count(seconds)));
+        text += &line(&format!("would take at least {} s at the allowed rate", count(seconds)));
     }
     if effects.changed_underneath > 0 {
         let items = count(effects.changed_underneath);
@@ -211,7 +211,7 @@ fn dry_run(report: &DryRunReport) -> String {
 
 fn applied(report: &AppliedReport) -> String {
     let mut text = title(
-        &format!("Applying run {} · {:?}", report.run, report.result),
+        &format!("Apply {} · {:?}", report.run, report.result),
         report.execution_time.as_ref(),
         report.finalization_time.as_ref(),
     );
@@ -258,7 +258,7 @@ fn restore(what: &str, report: &RestoreStatus) -> String {
         report.finalization_time.as_ref(),
     );
     let Some(effects) = &report.effects else {
-        return text + &line("It left no result.");
+        return text + &line("The restore left no result.");
     };
     let heads = ["ITEMS", "RESTORED", "DELETED", "RECREATED", "UNCHANGED", "CONFLICTS"];
     let counts = [

@@ -48,13 +48,13 @@ enum Use {
 
 impl Past {
     fn certainly(named: &str, instead: &str) -> Self {
-        let message = format!("{named} leads past the guard, where the program fails: {instead}");
+        let message = format!("{named} bypasses the guard, and the program then fails: {instead}");
         Self { message, is_certain: true }
     }
 
     fn perhaps(named: &str, instead: &str) -> Self {
         let message = format!(
-            "{named} may lead past the guard, where the program fails: if a client is given it, \
+            "{named} may bypass the guard, and the program then fails: if a client is given it, \
              {instead}"
         );
         Self { message, is_certain: false }

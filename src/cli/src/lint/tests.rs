@@ -176,8 +176,11 @@ fn mistakes_in_programs_have_their_line() {
     let python = |text: &str, expected: &str| {
         check(&[("base/main.py", Some(text))], &format!("m/base/main.py:{expected}"));
     };
-    python("import os\nos.environ['AWS_ENDPOINT_URL'] = 'x'\n", "2: error: AWS_ENDPOINT_URL leads");
-    python("c = client('dynamodb', endpoint_url=u)\n", "1: error: endpoint_url leads");
+    python(
+        "import os\nos.environ['AWS_ENDPOINT_URL'] = 'x'\n",
+        "2: error: AWS_ENDPOINT_URL bypasses",
+    );
+    python("c = client('dynamodb', endpoint_url=u)\n", "1: error: endpoint_url bypasses");
     python(
         "try:\n  f()\nexcept Exception as e:\n  print(e)\nf()\n",
         "3: warning: the failure is caught",
@@ -203,7 +206,7 @@ fn mistakes_in_programs_have_their_line() {
     };
     shell("#!/bin/sh\nf\n", "1: warning: without `set -e`");
     shell("#!/bin/sh\nset -eu\nf || true\n", "3: warning: the failure is ignored");
-    shell("#!/bin/sh -e\naws dynamodb --endpoint-url x\n", "2: error: --endpoint-url leads");
+    shell("#!/bin/sh -e\naws dynamodb --endpoint-url x\n", "2: error: --endpoint-url bypasses");
 }
 
 /// A JavaScript program, and what is found in it.
@@ -266,21 +269,21 @@ fn what_a_client_is_given_is_an_error_and_what_it_may_be_given_a_warning() {
     let python = |text: &str, expected: &str| {
         check(&[("base/main.py", Some(text))], &format!("m/base/main.py:{expected}"));
     };
-    python("c = client(\n  'dynamodb',\n  endpoint_url=u,\n)\n", "3: error: endpoint_url leads");
-    python("s = Session(aws_access_key_id='x')\n", "1: error: aws_access_key_id leads");
-    python("where = dict(endpoint_url=u)\n", "1: warning: endpoint_url may lead");
-    python("where = {'endpoint_url': 'http://a'}\n", "1: warning: endpoint_url may lead");
-    python("del os.environ['AWS_ENDPOINT_URL']\n", "1: error: AWS_ENDPOINT_URL leads");
-    python("run(env={'AWS_ENDPOINT_URL': u})\n", "1: warning: AWS_ENDPOINT_URL may lead");
-    python("add_argument('--endpoint-url')\n", "1: warning: --endpoint-url may lead");
+    python("c = client(\n  'dynamodb',\n  endpoint_url=u,\n)\n", "3: error: endpoint_url bypasses");
+    python("s = Session(aws_access_key_id='x')\n", "1: error: aws_access_key_id bypasses");
+    python("where = dict(endpoint_url=u)\n", "1: warning: endpoint_url may bypass");
+    python("where = {'endpoint_url': 'http://a'}\n", "1: warning: endpoint_url may bypass");
+    python("del os.environ['AWS_ENDPOINT_URL']\n", "1: error: AWS_ENDPOINT_URL bypasses");
+    python("run(env={'AWS_ENDPOINT_URL': u})\n", "1: warning: AWS_ENDPOINT_URL may bypass");
+    python("add_argument('--endpoint-url')\n", "1: warning: --endpoint-url may bypass");
     python(
         "u = os.environ['AWS_ENDPOINT_URL_DYNAMODB']\nc = client('dynamodb', endpoint_url=u)\n",
-        "2: warning: endpoint_url may lead",
+        "2: warning: endpoint_url may bypass",
     );
     for (text, expected) in [
-        ("process.env.AWS_ENDPOINT_URL = 'x';\n", "1: error: AWS_ENDPOINT_URL leads"),
-        ("new DynamoDBClient({\n  endpoint: u,\n});\n", "2: error: endpoint leads"),
-        ("const c = { endpoint: 'http://a' };\n", "1: warning: endpoint may lead"),
+        ("process.env.AWS_ENDPOINT_URL = 'x';\n", "1: error: AWS_ENDPOINT_URL bypasses"),
+        ("new DynamoDBClient({\n  endpoint: u,\n});\n", "2: error: endpoint bypasses"),
+        ("const c = { endpoint: 'http://a' };\n", "1: warning: endpoint may bypass"),
     ] {
         let found = in_javascript(text);
         let expected = format!("m/base/main.mjs:{expected}");
@@ -288,9 +291,9 @@ fn what_a_client_is_given_is_an_error_and_what_it_may_be_given_a_warning() {
     }
     let generator = GENERATOR.replace("main.py", "main.sh");
     for (line, expected) in [
-        ("aws dynamodb scan \\\n  --endpoint-url x\n", Some("4: error: --endpoint-url leads")),
-        ("echo 'usage: --endpoint-url'\n", Some("3: warning: --endpoint-url may lead")),
-        ("export AWS_ENDPOINT_URL=x\n", Some("3: error: AWS_ENDPOINT_URL leads")),
+        ("aws dynamodb scan \\\n  --endpoint-url x\n", Some("4: error: --endpoint-url bypasses")),
+        ("echo 'usage: --endpoint-url'\n", Some("3: warning: --endpoint-url may bypass")),
+        ("export AWS_ENDPOINT_URL=x\n", Some("3: error: AWS_ENDPOINT_URL bypasses")),
         ("aws dynamodb scan --endpoint-url \"$AWS_ENDPOINT_URL\"\n", None),
         ("[ \"$AWS_ENDPOINT_URL\" = x ] && exit 1\n", None),
     ] {

@@ -85,10 +85,10 @@ fn a_mistake_is_named_with_its_place() {
     );
     let one_key = r#""items": [{"id": "a", "n": 1}, {"id": "b"}, {"id": "a", "n": 2}]"#;
     check(&with(one_key), "tables.t.items[2]: it has the same key as the item [0]");
-    check(&with(r#""items": [{"id": "a", "n": {"m": 1, "m": 2}}]"#), "`m` is there twice");
+    check(&with(r#""items": [{"id": "a", "n": {"m": 1, "m": 2}}]"#), "`m` appears twice");
     check(
         r#"{"tables": {"t": {"key": {"id": "S"}}, "t": {"key": {"id": "S"}}}}"#,
-        "`t` is there twice",
+        "`t` appears twice",
     );
     check(&with(r#""items": [1]"#), "tables.t.items[0]: an item is an object");
     check(&with(r#""dynamodbItems": [{"id": "a"}]"#), "tables.t.dynamodbItems[0]: ");

@@ -36,7 +36,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
         let mut all = BTreeMap::new();
         while let Some((name, value)) = members.next_entry::<String, T>()? {
             if all.contains_key(&name) {
-                return Err(Error::custom(format!("`{name}` is there twice")));
+                return Err(Error::custom(format!("`{name}` appears twice")));
             }
             all.insert(name, value);
         }

@@ -23,9 +23,9 @@ pub struct RunName {
 /// A name cannot be one in the archive.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LayoutError {
-    #[error("`{0}` is no name of a migration: letters, digits, `.`, `_` and `-` are needed")]
+    #[error("`{0}` is not the name of a migration: letters, digits, `.`, `_` and `-` are needed")]
     Migration(String),
-    #[error("`{0}` is no run: MIGRATION/NUMBER is needed")]
+    #[error("`{0}` is not a run: MIGRATION/NUMBER is needed")]
     Run(String),
 }
 

@@ -206,8 +206,8 @@ pub enum LedgerError {
     Version(String),
     /// The run was completed before, in another way.
     #[error(
-        "the ledger says that the run {run} ended at {at} and has {there:?}: it cannot have \
-         {said:?}"
+        "by the ledger, run {run} ended at {at} with the outcome {there:?}; {said:?} cannot be \
+         recorded"
     )]
     CompletedOtherwise {
         run: RunName,
@@ -219,8 +219,8 @@ pub enum LedgerError {
     },
     /// Another run's journal would be continued by one that begins.
     #[error(
-        "the archive has a journal in `{folder}` of a run that is not in its ledger, which was \
-         lost or deleted: nothing is written for {run}. Put the folder `ledger` back, or move the \
+        "the archive has a journal in `{folder}`, and its ledger has no such run: the ledger was \
+         lost or deleted. Nothing is written for {run}. Restore the folder `ledger`, or move the \
          journal away"
     )]
     LeftOver {

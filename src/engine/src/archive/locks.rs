@@ -349,7 +349,7 @@ impl Table {
 
 fn lost(why: &str) -> Fault {
     Fault::refused(
-        format!("The guard writes nothing any more. {why}."),
+        format!("The guard rejects all further writes. {why}."),
         "the lock of a table is lost",
     )
 }

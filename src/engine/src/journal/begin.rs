@@ -199,7 +199,7 @@ impl Journal {
         match self.tables.told().0 {
             Some(holder) => {
                 let why = format!(
-                    "run {} of {}/{} is writing since {}",
+                    "run {} of {}/{} has been writing since {}",
                     holder.by, holder.namespace, holder.name, holder.since
                 );
                 Err(self.give_way(Verdict::Locked(holder), why))
@@ -344,7 +344,8 @@ impl Journal {
                 let error = chain(error);
                 Fault::refused(
                     format!(
-                        "The guard writes nothing, because it cannot continue the journal: {error}."
+                        "The guard rejects all writes, because it cannot continue the journal: \
+                         {error}."
                     ),
                     "the run's journal is damaged",
                 )
@@ -355,7 +356,7 @@ impl Journal {
     fn closed(&self, why: &str) -> Fault {
         Fault::refused(
             format!(
-                "The guard rejects this write: the archive's ledger says of {} that {why}.",
+                "The guard rejects this write: for {}, the archive's ledger says that {why}.",
                 self.run.name
             ),
             format!("the ledger says that {why}"),
@@ -408,7 +409,7 @@ fn why(verdict: &Verdict) -> Option<String> {
                 "run {} of {}/{} applied the migration elsewhere: {}",
                 run.run, run.namespace, run.name, differs.difference.what
             ),
-            None => format!("the dry run was of something else: {}", differs.difference.what),
+            None => format!("the required dry run does not match: {}", differs.difference.what),
         },
         Verdict::Unavailable { message } | Verdict::Unreachable { message } => message.clone(),
     })

@@ -123,8 +123,8 @@ impl JournaledEffects {
     pub fn problem(&self) -> Option<String> {
         self.0.lock().lost.as_ref().map(|error| {
             format!(
-                "The counts of changed items end where the guard could not keep them any more \
-                 ({error}). The journal is whole."
+                "The counts of changed items are incomplete, because the guard could not store \
+                 more of them ({error}). The journal is complete."
             )
         })
     }

@@ -39,7 +39,7 @@ pub enum FrameError {
     #[error("compressing a segment")]
     Compress(#[source] std::io::Error),
     /// Not a frame of ours.
-    #[error("there is no frame of a journal where one should begin")]
+    #[error("a journal's frame should begin here, and there is none")]
     NoFrame,
     #[error("the journal has version {0}, and this program reads version {JOURNAL_VERSION} only")]
     Version(u8),

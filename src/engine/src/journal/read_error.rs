@@ -64,7 +64,10 @@ pub enum ReadError {
     #[error("segment {segment} of the journal of {run} cannot be read")]
     Damaged { run: RunName, segment: u32, source: FrameError },
     /// A segment that was known to be durable ends too early.
-    #[error("segment {segment} of the journal of {run} is torn, and was whole once")]
+    #[error(
+        "segment {segment} of the journal of {run} is torn, and was complete when it was \
+         written"
+    )]
     Torn { run: RunName, segment: u32 },
 }
 

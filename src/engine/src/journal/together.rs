@@ -203,10 +203,9 @@ impl Journal {
             }
             (false, true) => Ok(None),
             (false, false) => Err(Fault::refused(
-                "The guard was started again while a transaction of this token was under way, and \
-                 the transaction's items have changed since: nobody knows whether it was carried \
-                 out. Nothing was sent. Look at the items, and send the transaction under another \
-                 token if it is still to be done.",
+                "The guard was restarted while a transaction with this token was under way, and \
+                 its items have changed since, so its outcome is unknown. Nothing was sent. Look \
+                 at the items, and send the transaction with another token if it is still needed.",
                 "the outcome of a transaction from before the guard's restart is unknown",
             )),
         }

@@ -140,9 +140,9 @@ impl Policy {
                 let member = unknown_member(call).map(quoted).unwrap_or_default();
                 Err(Fault::refused(
                     format!(
-                        "The guard rejects {name} with {member}: it allows the parameters that are \
-                         known to keep the data in the target's account and region, and this is \
-                         none of them. Do it outside of a migration."
+                        "The guard rejects {name} with {member}: this parameter is not known to \
+                         keep the data in the target's account and region. Do it outside of a \
+                         migration."
                     ),
                     "a parameter is not known to keep the data in the account and region",
                 ))

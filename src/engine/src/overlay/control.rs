@@ -93,7 +93,7 @@ impl Overlay {
         let request = json!({"TableName": name});
         let mut answer = self.ask(ReadOperation::DESCRIBE_TABLE, &request).await?;
         let Some(Value::Object(mut table)) = answer.remove("Table") else {
-            return Err(Fault::Unavailable("its description of a table is none".into()));
+            return Err(Fault::Unavailable("it returned no description of the table".into()));
         };
         set_members(&mut table, &shape.members);
         Ok(Value::Object(table))
@@ -175,10 +175,7 @@ fn set_members(table: &mut Map<String, Value>, members: &Map<String, Value>) {
 fn not_simulated_member(member: &str, of: &str) -> Fault {
     let member: String = member.chars().take(crate::limits::QUOTED_BYTES_MAX).collect();
     Fault::refused(
-        format!(
-            "The guard's dry run does not simulate {member} of {of}, and lets nothing through that \
-             it cannot simulate."
-        ),
+        format!("The guard's dry run does not simulate {member} of {of}, so it rejects the call."),
         format!("a dry run does not simulate a parameter of {of}"),
     )
 }

@@ -71,7 +71,7 @@ pub enum RestoreError {
     )]
     OwnJournal(String),
     /// The ledger or the archive did not let it begin.
-    #[error("beginning the restore, of which nothing was written: {0}")]
+    #[error("beginning the restore (nothing was written): {0}")]
     Begin(Fault),
     /// The database refused, or the restore's own journal could not be written.
     #[error("restoring an item of table {table}: {}", .fault)]

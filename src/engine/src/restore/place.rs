@@ -72,8 +72,7 @@ impl Restore {
         if let Some((table, _)) = entry.tables.iter().find(other)
             && !plan.accept.contains(&Mismatch::TableReplaced)
         {
-            let what =
-                format!("the run deleted table {table}, and there is another one of its name");
+            let what = format!("the run deleted table {table}, and another table now has its name");
             return Err(self.differs(what));
         }
         match entry.recorded().differs_in_place(&now, Absent::IsReplaced, &plan.accept) {

@@ -60,7 +60,7 @@ fn files_that_are_not_those_of_the_run_are_refused() {
         fs::write(version.join(file), content).unwrap();
         let output = checked(&digest);
         let said = String::from_utf8(output.stderr).unwrap();
-        assert!(!output.status.success() && said.contains("not those that this run was made for"));
+        assert!(!output.status.success() && said.contains("not those of this run"));
     }
 }
 

@@ -318,7 +318,7 @@ fn what_the_system_refuses_to_execute_says_why() {
     let table = [
         (
             "./x.sh",
-            "x.sh could not be started; the file is there, its interpreter or loader is not: ",
+            "x.sh could not be started; the file exists, its interpreter or loader does not: ",
         ),
         ("./plain", "plain could not be started; a script needs a #! line "),
     ];

@@ -53,8 +53,8 @@ pub fn record(
 
 /// It is on record.
 pub fn position() -> Position {
-    let message = "The migration was applied before this operator existed, as spec.baseline says. \
-                   When is not known; nothing ran, and nothing will";
+    let message = "Recorded as applied (spec.baseline): the migration was applied before this \
+                   operator existed, at an unknown time. No program ran, and none will run";
     let mut position =
         Position::new(Phase::Baseline, Standing::Ready, Reason::Baseline, message.into());
     position.set_text("100%");

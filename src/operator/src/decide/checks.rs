@@ -177,7 +177,7 @@ fn start_time(candidate: Candidate<'_>) -> Option<Position> {
     let mut position = waiting(
         Reason::WaitingForStart,
         types::WAITING_FOR_START,
-        format!("Waiting until {time}, as spec.startAt says"),
+        format!("Waiting until {time} (spec.startAt)"),
     );
     position.set_text(&format!("waiting until {time}"));
     position.next = Some(start);
@@ -190,7 +190,7 @@ fn dependencies(candidate: Candidate<'_>) -> Option<Position> {
     let mut position = waiting(
         Reason::WaitingForDependency,
         types::WAITING_FOR_DEPENDENCY,
-        format!("Waiting for {waits}, as spec.dependsOn says"),
+        format!("Waiting for {waits} (spec.dependsOn)"),
     );
     position.set_text(&format!("waiting for {}", waits.name));
     Some(position)

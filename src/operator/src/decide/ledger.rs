@@ -57,16 +57,15 @@ pub fn message(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Go => "The ledger lets the run begin.".into(),
         Verdict::Adopt(adopted) => format!(
-            "{} applied the migration, as the archive's ledger says (begun {}, noted {}); its \
-             result was adopted, and the program was not run.",
+            "Adopted from the archive's ledger: {} applied the migration (begun {}, recorded {}). \
+             The program was not run.",
             run_of(adopted),
             seconds(&adopted.begun_at),
             seconds(&adopted.completed_at)
         ),
         Verdict::Unknown(run) => format!(
-            "Run {} of {}.{} was begun at {} and has no recorded end in the archive's \
-             ledger, so its outcome is unknown. The program was not run again, and nothing was \
-             written now.",
+            "Run {} of {}.{} was begun at {} and has no recorded end in the archive's ledger, so \
+             its outcome is unknown. The program was not run again, and this run wrote nothing.",
             run.run,
             run.namespace,
             run.name,
@@ -86,8 +85,8 @@ pub fn message(verdict: &Verdict) -> String {
             message.trim_end()
         ),
         Verdict::Differs(Differs { run: Some(run), difference }) => format!(
-            "Run {} of {}.{} (begun {}) is in the archive as the one that applied this migration, \
-             but {}. The program was not run, and nothing was written.",
+            "By the archive's ledger, run {} of {}.{} (begun {}) applied this migration, but {}. \
+             The program was not run, and nothing was written.",
             run.run,
             run.namespace,
             run.name,
@@ -95,8 +94,8 @@ pub fn message(verdict: &Verdict) -> String {
             difference.what
         ),
         Verdict::Differs(Differs { run: None, difference }) => format!(
-            "The required dry run was of something else: {}. The program was not run, \
-             and nothing was written.",
+            "The required dry run does not match: {}. The program was not run, and nothing was \
+             written.",
             difference.what
         ),
     }
@@ -112,19 +111,20 @@ pub fn what_now_differs(differs: &Differs, retry: i64) -> String {
     }
     match differs.difference.reason {
         Mismatch::OtherDatabase => format!(
-            "Name the target of that database, or give this one a separate archive. Set spec.retry \
-             to {retry} to run the program on the current database. If it is the same data under \
-             another name, set spec.accept to [OtherDatabase], and the result is adopted."
+            "Name the target of that database, or give the current database its own target with \
+             another archive. Set spec.retry to {retry} to run the program on the current \
+             database. If it is the same data under another name, set spec.accept to \
+             [OtherDatabase], and the result is adopted."
         ),
         Mismatch::OtherProgram => format!(
-            "Return to the recorded program, or give the new one a separate migration. Set \
-             spec.retry to {retry} to run this one here. If both do the same, set spec.accept to \
-             [OtherProgram], and the result is adopted."
+            "Return to the recorded program, or create a new DataMigration for the changed one. To \
+             run the changed program in this migration, set spec.retry to {retry}. If both \
+             programs do the same, set spec.accept to [OtherProgram], and the result is adopted."
         ),
         Mismatch::TableReplaced => format!(
             "Look at the table. If it lacks what the migration does, set spec.retry to {retry} to \
-             run the program. If it has it, such as after a backup taken since, set spec.accept to \
-             [TableReplaced], and the result is adopted."
+             run the program. If it has those changes, for example because it was restored from a \
+             later backup, set spec.accept to [TableReplaced], and the result is adopted."
         ),
     }
 }
@@ -155,7 +155,7 @@ pub fn message_at_first_write(verdict: &Verdict) -> String {
 pub fn why(verdict: &Verdict) -> String {
     match verdict {
         Verdict::Adopt(run) => format!(
-            "{} applied the migration while this run was starting (noted {})",
+            "{} applied the migration while this run was starting (recorded {})",
             run_of(run),
             seconds(&run.completed_at)
         ),
@@ -170,8 +170,10 @@ pub fn why(verdict: &Verdict) -> String {
             format!("runs up to number {highest} were begun while this run was starting")
         }
         Verdict::Locked(holder) => locked(holder),
-        Verdict::Differs(differs) => format!("of what is on record, {}", differs.difference.what),
-        Verdict::Go => "the ledger was asked again".into(),
+        Verdict::Differs(differs) => {
+            format!("the recorded run does not match: {}", differs.difference.what)
+        }
+        Verdict::Go => "the ledger was read again".into(),
         Verdict::Unavailable { message } => {
             format!("the archive does not answer ({})", message.trim_end_matches('.'))
         }
@@ -185,7 +187,7 @@ pub fn why(verdict: &Verdict) -> String {
 pub fn what_now(run: &UnknownRun, retry: i64) -> String {
     format!(
         "Look at the data. Set spec.retry to {retry} to run the program (again), or spec.state to \
-         Restored to undo what run {} had changed.",
+         Restored to restore what run {} had changed.",
         run.run
     )
 }

@@ -42,7 +42,7 @@ fn refused(situation: Situation<'_>, record: &RunRecord, pods: &[&Pod]) -> Optio
     match verdict {
         Verdict::Unavailable { .. } | Verdict::Unreachable { .. } => Some(Obstacle {
             reason: ledger::reason(&verdict),
-            message: format!("{}; another pod asks again", ledger::why(&verdict)),
+            message: format!("{}; another pod retries", ledger::why(&verdict)),
         }),
         Verdict::Go
         | Verdict::Adopt(_)

@@ -42,15 +42,15 @@ pub fn after_another(holder: &Holder) -> Position {
     let who = match &holder.left {
         None => format!("{}, which has been writing to the same target since {since}", holder.name),
         Some(left) => format!(
-            "{left} of migration {}, which was removed while its run of {since} was writing to the \
-             same target. The program is being stopped",
+            "{left} of migration {}, which was deleted while its run (started {since}) was writing \
+             to the same target. Its program is being stopped",
             holder.name
         ),
     };
     held(
         Reason::LockedByAnother,
         format!(
-            "Waiting for {who}; one migration at a time is applied there, unless the target's \
+            "Waiting for {who}. One migration at a time is applied to a target, unless its \
              policy.maxConcurrentRuns allows more"
         ),
         &format!("waiting for {}", holder.name),

@@ -56,8 +56,10 @@ pub fn condition(
         ),
         None => (Reason::Recording, format!("Job {} records it", name(run))),
     };
-    let message =
-        format!("How run {} ended is in this status, but not in the archive: {how}", run.number);
+    let message = format!(
+        "This status has the outcome of run {}, and the archive does not yet: {how}",
+        run.number
+    );
     Some((types::NOT_ARCHIVED, reason, message))
 }
 
@@ -94,16 +96,16 @@ pub fn use_up_retry(status: &mut DataMigrationStatus, recorders: &[RecordJob], r
 
 fn what_now(run: &RunRecord) -> String {
     format!(
-        "Look at the data; then set spec.retry to {} to continue with what the ledger says, or \
-         spec.state to Restored to undo what the run changed.",
+        "Look at the data; then set spec.retry to {} to accept the ledger's outcome, or spec.state \
+         to Restored to restore what the run changed.",
         run.retry + 1
     )
 }
 
 fn contradiction(run: &RunRecord) -> String {
     format!(
-        "How run {} ended is in this status, and the archive's ledger says otherwise (kubectl logs \
-         job/{}). Neither is corrected by itself. {}",
+        "This status and the archive's ledger have different outcomes of run {} (kubectl logs \
+         job/{}). Neither is corrected automatically. {}",
         run.number,
         name(run),
         what_now(run).trim_end_matches('.')

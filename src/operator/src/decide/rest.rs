@@ -40,7 +40,7 @@ pub fn applied(situation: Situation<'_>, applied: &AppliedReport) -> Position {
         "{who}{}{}",
         effects.unwrap_or_default(),
         source_change::changed_since(situation, &applied.program_digest)
-            .map(|why| format!("; {why}, which changes nothing: it does not run again"))
+            .map(|why| format!("; {why}, without effect: an applied migration does not run again"))
             .unwrap_or_default()
     );
     let mut position = Position::new(Phase::Applied, Standing::Ready, Reason::Applied, message);
@@ -77,18 +77,18 @@ pub fn failed_dry_run(run: &RunRecord) -> Position {
     let retry = run.retry + 1;
     if run.reason == Some(Reason::NoRequestsSeen) {
         let message = format!(
-            "The dry run of the current program sent no request to the guard, so nothing is known \
-             of what it would change, and it is not applied. Correct the program and try it with \
-             spec.dryRun true, or set spec.expectNoRequests to true if it has none to send, or \
-             spec.retry to {retry} to apply it without one"
+            "The dry run of the current program sent no request to the guard, so its effects are \
+             unknown, and it is not applied. Correct the program and set spec.dryRun to true for \
+             another dry run; or set spec.expectNoRequests to true if it needs no request; or set \
+             spec.retry to {retry} to apply it without a dry run"
         );
         let reason = Reason::NoRequestsSeen;
         return Position::new(Phase::NoRequestsSeen, Standing::Stalled, reason, message);
     }
     let message = format!(
-        "The dry run of the current program failed, so it is not applied. Correct the program and \
-         try it with spec.dryRun true, or set spec.retry to {retry} to apply it without a \
-         successful one"
+        "The dry run of the current program failed, so the program is not applied. Correct it and \
+         set spec.dryRun to true for another dry run, or set spec.retry to {retry} to apply it \
+         without a successful one"
     );
     Position::new(Phase::Stalled, Standing::Stalled, Reason::DryRunFailed, message)
 }

@@ -115,9 +115,9 @@ pub fn incomplete(migration: &DataMigration) -> Option<Position> {
         Standing::Stalled,
         Reason::RestoreIncomplete,
         format!(
-            "Run {} was to restore run {} and did not finish, so a part of it is restored. Set \
-             spec.state to Restored and spec.retry to {retry} to finish that; or leave it Applied \
-             and set spec.retry to {retry} to run the program on the current data",
+            "The restore by run {} did not finish, so run {} is partly restored. To finish the \
+             restore, set spec.state to Restored and spec.retry to {retry}. To run the program on \
+             the current data instead, leave spec.state at Applied and set spec.retry to {retry}",
             restore.number,
             restore.restores.unwrap_or_default(),
             retry = restore.retry + 1,

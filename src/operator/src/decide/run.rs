@@ -141,8 +141,8 @@ fn foreign(record: &RunRecord, job: &Job) -> Option<Position> {
         return None;
     }
     let message = format!(
-        "Job {} has the name of run {} and was started by somebody else. Nothing was run. Delete \
-         it, and the run starts",
+        "Job {} has the name of run {} and belongs to another owner. Nothing was run. Delete it, \
+         and the run starts",
         record.job, record.number
     );
     Some(Position::new(Phase::Stalled, Standing::Stalled, Reason::NameTaken, message))

@@ -52,7 +52,7 @@ fn would_change(effects: &WouldChange) -> String {
         })
         .collect();
     match (tables.as_slice(), effects.requests) {
-        ([], 0) => "The program made no request to DynamoDB that the guard saw".into(),
+        ([], 0) => "The guard received no request from the program".into(),
         ([], _) => {
             format!("The dry run read {} and would change nothing", items(effects.items_read))
         }

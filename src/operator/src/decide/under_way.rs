@@ -61,7 +61,7 @@ fn running(
     many_pods::add_details(&mut position, situation, record, obstacle);
     if let Err(problem) = situation.runnable {
         position.message = outcome::bounded(format!(
-            "{}. The spec has a problem that does not stop this run, but the next: {}",
+            "{}. The spec has a problem that does not affect this run, but prevents the next: {}",
             position.message, problem.message
         ));
     }

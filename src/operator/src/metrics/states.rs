@@ -145,13 +145,13 @@ impl Collector for OfCaches {
         gauge(
             &mut encoder,
             "waiting_since_timestamp_seconds",
-            "Since when a migration waits to run, in seconds since 1970",
+            "Unix time since which a migration waits to run",
             &states.waiting,
         )?;
         gauge(
             &mut encoder,
             "running_since_timestamp_seconds",
-            "When the program of a run under way started, in seconds since 1970",
+            "Unix time at which the program of a current run started",
             &states.running,
         )?;
         gauge(

@@ -57,7 +57,7 @@ fn occupant<K: Resource>(
     }
     let name = object.annotations().get(MIGRATION_NAME_ANNOTATION).cloned();
     Some(Holder {
-        name: name.unwrap_or_else(|| "a migration that is gone".into()),
+        name: name.unwrap_or_else(|| "a deleted migration".into()),
         uid: Some(uid),
         since: object.meta().creation_timestamp.as_ref().map(|time| time.0).unwrap_or_default(),
         launched: true,

@@ -164,8 +164,8 @@ fn refuse_held(
     let Some(holder) = holder else { return Ok(()) };
     let target = holder.name_any();
     Err(invalid(format!(
-        "{field}: {kind} {name} is of MigrationTarget {target}, and only the guard may have it. \
-         Use another"
+        "{field}: {kind} {name} belongs to MigrationTarget {target}, and only the guard may use \
+         it. Use another"
     )))
 }
 
@@ -175,8 +175,8 @@ fn check(field: &str, name: &str, kind: &str, allowed: &[String]) -> Result<(), 
     }
     let list = if kind == "Secret" { "secrets" } else { "persistentVolumeClaims" };
     Err(invalid(format!(
-        "{field}: the target does not let programs use {kind} {name}. Its owner can, by naming it \
-         in policy.programs.{list} of the MigrationTarget"
+        "{field}: the target does not let programs use {kind} {name}. To allow it, the target's \
+         owner adds it to policy.programs.{list} of the MigrationTarget"
     )))
 }
 
@@ -207,8 +207,8 @@ fn check_scheduling(pod: &PodSettings, policy: &ProgramPolicy) -> Result<(), Pro
     };
     let denied = |field: &str, what: &str, list: &str| {
         Err(invalid(format!(
-            "{field}: the target does not allow {what}. Its owner can, in policy.programs.{list} \
-             of the MigrationTarget"
+            "{field}: the target does not allow {what}. To allow it, the target's owner changes \
+             policy.programs.{list} of the MigrationTarget"
         )))
     };
     if let Some(class) = &pod.priority_class_name

@@ -239,7 +239,11 @@ pub fn ledger_verdict(pod: &Pod) -> Option<Verdict> {
         .filter(|said| said.version == VERDICT_VERSION && said.verdict != Verdict::Go);
     Some(said.map_or_else(
         || Verdict::Unavailable {
-            message: format!("asking it ended with exit code {}: {message}", ended.exit_code),
+            message: format!(
+                "the check of the ledger ended with exit code {}: \
+                              {message}",
+                ended.exit_code
+            ),
         },
         |said| said.verdict,
     ))
@@ -307,16 +311,16 @@ fn no_pod(job: &Job, now: Timestamp) -> Option<Obstacle> {
         return Some(Obstacle {
             reason: Reason::ObjectRefused,
             message: format!(
-                "the run's pod is refused: {words}. Raise that quota or limit, or lower \
+                "the run's pod is rejected: {words}. Raise that quota or limit, or lower \
                  spec.podTemplate.resources (the program's) or the target's spec.resources (the \
-                 guard's); the run starts by itself when there is room"
+                 guard's); the run starts automatically when there is room"
             ),
         });
     }
     (!is_suspended(job) && waiting::is_late(created, now)).then(|| Obstacle {
         reason: Reason::ObjectRefused,
         message: format!(
-            "the Job has no pod after {} s; a quota or an admission rule may refuse it: kubectl \
+            "the Job has no pod after {} s; a quota or an admission rule may reject it: kubectl \
              describe job {}",
             limits::LATE_AFTER.as_secs(),
             job.name_any()

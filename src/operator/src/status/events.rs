@@ -122,7 +122,7 @@ fn ended(run: &RunRecord, status: &DataMigrationStatus) -> Told {
         note: outcome::bounded(format!(
             "Run {}: {}",
             run.number,
-            note.unwrap_or_else(|| "it was given up".into())
+            note.unwrap_or_else(|| "it was canceled".into())
         )),
         job: Some(run.job.clone()),
     }

@@ -172,7 +172,7 @@ fn late() -> Trouble {
     Trouble {
         reason: TargetReason::CheckFailed,
         message: format!(
-            "the check had no result after {} s. Nothing is known of the target, and the check \
+            "the check had no result after {} s. The state of the target is unknown. The check \
              starts again",
             limits::CHECK_DEADLINE_SECONDS
         ),

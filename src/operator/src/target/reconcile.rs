@@ -163,7 +163,7 @@ fn rejection(kind: &str, created: Result<(), kube::Error>) -> Result<Option<Trou
                 reason: TargetReason::ObjectRefused,
                 message: format!(
                     "the API server rejected the check's {kind}: {}. Change that quota or rule; \
-                     the check starts again by itself",
+                     the check starts again automatically",
                     status.message
                 ),
                 is_fault: false,

@@ -89,8 +89,8 @@ pub fn state(seen: Seen<'_>, settings: &Settings, now: Timestamp) -> State {
         (JobEnd::Failed(_) | JobEnd::Complete, _) => State::Failed(Trouble {
             reason: TargetReason::CheckFailed,
             message:
-                "the check's pod ended without a result; it may have been evicted or deleted. \
-                      Nothing is known of the target, and the check starts again"
+                "the check's pod ended without a result; it may have been evicted or deleted. The \
+                 state of the target is unknown. The check starts again"
                     .into(),
             is_fault: false,
         }),
@@ -155,7 +155,7 @@ fn without_result(container: &str, exit_code: i32, message: &str) -> Trouble {
         reason: TargetReason::CheckFailed,
         message: format!(
             "container {container} of the check ended with exit code {exit_code} and without a \
-             result: {}. Nothing is known of the target, and the check starts again",
+             result: {}. The state of the target is unknown. The check starts again",
             message.trim()
         ),
         is_fault: false,

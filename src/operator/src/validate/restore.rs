@@ -30,8 +30,8 @@ pub fn obstacle(
     let message = match (&run.archive, now) {
         (Some(then), Some(now)) if then == now => return None,
         (Some(then), _) => format!(
-            "The journal of run {number} is in the archive {then}, which target {name} no longer \
-             names. Set its spec.archive.url to that one again"
+            "The journal of run {number} is in the archive {then}, which is no longer the archive \
+             of target {name}. Set spec.archive.url of the target to it again"
         ),
         (None, _) => format!(
             "Run {number} kept no journal, because target {name} had no archive when it ran, so \

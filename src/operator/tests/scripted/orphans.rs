@@ -65,7 +65,7 @@ async fn a_second_migration_waits_until_what_is_left_of_the_first_has_ended() {
     let ready = ready_of(&world, SECOND);
     let message = ready["message"].as_str().unwrap();
     assert_eq!(ready["reason"], "LockedByAnother", "{message}");
-    assert!(message.contains("pod 0001-add-price-2-apply") && message.contains("removed"));
+    assert!(message.contains("pod 0001-add-price-2-apply") && message.contains("deleted"));
     assert_eq!(applied(&world), 1, "the second does not start");
 
     // The first one's pod is being stopped, and still runs.

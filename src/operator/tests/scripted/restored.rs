@@ -156,7 +156,7 @@ async fn a_failed_run_and_the_one_over_it_are_restored_the_newest_first() {
     world.edit(|spec| spec["dryRun"] = json!(false));
     world.until_quiet().await;
     let failure = world.status().failure.unwrap();
-    assert!(failure.what_now.contains("or set spec.state to Restored"), "{}", failure.what_now);
+    assert!(failure.what_now.contains("or spec.state to Restored"), "{}", failure.what_now);
     world.cluster.exit_code = 0;
     world.edit(|spec| spec["retry"] = json!(1));
     world.until_quiet().await;

@@ -45,7 +45,7 @@ dry run · nothing was written (0 write calls reached the database)
           - old    12
           + price  400
           ~ price  6
-  makers  12 items read · 0 would be updated · 1 created · 2 deleted · 3 written as they were
+  makers  12 items read · 0 would be updated · 1 created · 2 deleted · 3 written unchanged
   would cost 406 write units, 50.5 read units · about 3s at 200 writes a second
   calls     3 Scan · 406 UpdateItem, all answered exactly
   report    dry-run.json   each item in dry-run.ndjson.zst
@@ -67,7 +67,7 @@ applied · 61,224 write calls reached the database
           - old    12
           + price  400
           ~ price  6
-  makers  12 items read · 0 updated · 1 put · 2 deleted · 3 written as they were
+  makers  12 items read · 0 updated · 1 put · 2 deleted · 3 written unchanged
   used 406 write units, 50.5 read units
   digest    sha256:4be1
   restore   not possible: without --archive no before-images were kept
@@ -86,9 +86,9 @@ fn a_program_that_sent_nothing_is_told_which_sdks_would() {
 dry run · nothing was written (0 write calls reached the database)
   database  http://127.0.0.1:8000 (eu-west-1)
   the program sent no request to the guard
-  If it should have: it may name an endpoint itself, or its SDK may be too old to honor
-  AWS_ENDPOINT_URL_DYNAMODB. That takes boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with config 1.22,
-  Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 do not know it at all.
+  If one was expected: the client may name an endpoint itself, or its SDK may be too old
+  for AWS_ENDPOINT_URL_DYNAMODB. It needs boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with
+  config 1.22, Java SDK v2 2.28.1, or the Rust SDK; JS SDK v2 and Go SDK v1 never read it.
 ",
     );
 }

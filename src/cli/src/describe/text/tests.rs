@@ -77,7 +77,7 @@ fn a_dry_run_tells_of_its_time_of_others_and_of_a_second_pass() {
         text(&migration(json!({}), status), None, NOW.parse().unwrap())
     };
     let safe = told(json!({"idempotent": true}));
-    assert!(safe.contains("  would take 1,200 s at the allowed rate, at least\n"), "{safe}");
+    assert!(safe.contains("  would take at least 1,200 s at the allowed rate\n"), "{safe}");
     assert!(safe.contains("  2 items were changed by others during the run\n"), "{safe}");
     assert!(safe.contains("  second pass: no changes, safe to run again\n"), "{safe}");
     let unsafe_ = told(json!({"idempotent": false}));
@@ -109,7 +109,7 @@ Every car gets a price.
   Phase         DryRunOK · 100%
   Why           The dry run read 406 items and would update 406 items in cars; nothing was written.
                 Set spec.dryRun to false to apply it.
-  Wanted        a dry run
+  Requested     a dry run
   Target        production · eu-west-1
   Program       the script of ConfigMap 0001-add-price in python:3.12
   Depends on    0000
@@ -169,7 +169,7 @@ fn a_failure_says_what_to_do_now() {
 
   Phase         Failed · ProgramFailed
   SourceChanged The files changed since.
-  Wanted        to be applied · suspended · retry 4
+  Requested     an apply · suspended · retry 4
   Target        production
   Program       the script of ConfigMap 0001-add-price in python:3.12
   Age           2m
@@ -181,7 +181,7 @@ Failure of run 2 · ProgramFailed
     KeyError: 'number'
   What now      Fix the script and set spec.retry to 1.
 
-Applying run 2 · Failed
+Apply 2 · Failed
   TABLE      PUT  UPDATED  DELETED
   customers  0    61,224   0
   61,300 items read · used 61,224 write units, 1 read units
@@ -203,8 +203,8 @@ fn a_new_migration_has_a_short_text() {
 0001-add-price in shop
 
   Phase         Pending
-                The operator has not seen it yet.
-  Wanted        a dry run
+                The operator has not processed this migration yet.
+  Requested     a dry run
   Target        production
   Program       the script of ConfigMap 0001-add-price in python:3.12
   Age           2m

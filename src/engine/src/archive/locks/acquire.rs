@@ -274,7 +274,7 @@ impl Shared {
         if free && matches!(self.take(table, place, fence + 1).await?, Attempt::Ours) {
             return Ok(Attempt::Ours);
         }
-        self.lose(table, "its heartbeat ran out, and others have had it since");
+        self.lose(table, "its lease expired, and another run has held it since");
         let holder = record.told(&table.name, place.under.unwrap_or(fence));
         Ok(Attempt::Wait { holder, alive: true })
     }
@@ -311,13 +311,13 @@ impl Shared {
             }
             Some(Standing::Held { fence: there, record: by, .. }) => {
                 let by = by.told(&table.name, there);
-                self.lose(table, &format!("run {} has taken it over, since {}", by.by, by.since));
+                self.lose(table, &format!("run {} has held it since {}", by.by, by.since));
             }
             Some(Standing::Forced { release, .. }) => {
                 let reason = release.reason.unwrap_or_default();
                 self.lose(table, &format!("{} has released it: {reason}", release.by));
             }
-            Some(Standing::Free { .. }) => self.lose(table, "others have had it since"),
+            Some(Standing::Free { .. }) => self.lose(table, "another run has held it since"),
         }
         Ok(false)
     }

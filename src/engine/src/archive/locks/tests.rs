@@ -147,7 +147,7 @@ async fn a_late_owner_writes_nothing_any_more() {
     second.hold("cars").await.unwrap();
     assert!(matches!(first.until(), Err(Fault::NotJournaled(_))), "its time is over");
     let Err(Fault::Refused { message, .. }) = first.hold("cars").await else { panic!("it wrote") };
-    assert!(message.contains("writes nothing any more"), "{message}");
+    assert!(message.contains("rejects all further writes"), "{message}");
     assert!(matches!(first.until(), Err(Fault::Refused { .. })));
     assert!(first.told().1.unwrap().contains("lost"));
     // Neither after the other has gone.

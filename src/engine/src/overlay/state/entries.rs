@@ -166,8 +166,8 @@ impl std::convert::From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
         Self::refused(
             format!(
-                "The guard's dry run has lost the items that it held, so nothing is answered any \
-                 more: {}.",
+                "The guard's dry run has lost the items that it held, so it rejects all further \
+                 calls: {}.",
                 causes(&error)
             ),
             "the items of the dry run could not be kept on disk",
@@ -208,8 +208,8 @@ impl State {
     pub fn problem(&self) -> Option<String> {
         self.store.failure().map(|error| {
             format!(
-                "The guard could not continue the dry run, and its counts are those until then; \
-                 nothing was written to the database: {}.",
+                "The guard could not continue the dry run, so its counts are incomplete; nothing \
+                 was written to the database: {}.",
                 causes(error)
             )
         })

@@ -36,7 +36,7 @@ const FORMAT_VERSION: u64 = 1;
 pub enum KeptError {
     #[error("making the folder {0}")]
     Folder(PathBuf, #[source] io::Error),
-    #[error("{0} is in use by another process: end that, or name another folder")]
+    #[error("{0} is in use by another process: stop that process, or name another folder")]
     InUse(PathBuf),
     /// Another program's file, or another version's.
     #[error(

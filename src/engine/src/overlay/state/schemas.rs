@@ -64,7 +64,7 @@ impl Schemas {
             Err(fault) => return Err(fault),
         };
         let described: Value = serde_json::from_slice(&described)
-            .map_err(|_| Fault::Unavailable("its description of a table is no JSON".into()))?;
+            .map_err(|_| Fault::Unavailable("its description of a table is not JSON".into()))?;
         let schema = TableSchema::from_json(&described).map_err(|error| {
             tracing::warn!(%error, "description of a table not understood");
             Fault::refused(
@@ -87,8 +87,8 @@ impl Schemas {
     pub async fn table_of_items(&self, name_or_arn: &str) -> Result<Arc<Table>, Fault> {
         let table = self.table(name_or_arn).await?;
         if !table.upstream && !table.awaited.swap(true, Ordering::Relaxed) {
-            let why = "the table is used without a look whether it is there yet, for which \
-                       DynamoDB takes some seconds";
+            let why = "the program uses the table without waiting until it is active, which takes \
+                       DynamoDB some seconds";
             self.tally.remark("CreateTable", Fidelity::Approximate, why);
         }
         Ok(table)

@@ -32,19 +32,19 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     let hint = hint(record, outcome);
     match record.kind {
         RunKind::DryRun | RunKind::RestorePreview => format!(
-            "{hint}. A changed program gets a new dry run automatically; to repeat the \
-             same one, set spec.retry to {retry}."
+            "{hint}. A changed program gets a new dry run automatically. To repeat the same one, \
+             set spec.retry to {retry}."
         ),
         RunKind::Apply | RunKind::Restore if changed_nothing(outcome) => {
-            format!("{hint}. Then set spec.retry to {retry}.")
+            format!("{hint}. Then set spec.retry to {retry} to run the migration.")
         }
         RunKind::Apply if outcome.verdict == Some(Verdict::Go) => format!(
-            "{hint}. Look at the data: it may be half done. Then set spec.retry to {retry}, or set \
-             spec.state to Restored to undo what it changed."
+            "{hint}. Look at the data: it may be partly changed. Then set spec.retry to {retry} to \
+             run the migration again, or spec.state to Restored to restore what it changed."
         ),
         RunKind::Apply | RunKind::Restore => format!(
-            "{hint}. Look at the data before you run the program again: it may be half done. Then \
-             set spec.retry to {retry}."
+            "{hint}. Look at the data: it may be partly changed. Then set spec.retry to {retry} to \
+             run the migration again."
         ),
     }
 }
@@ -119,7 +119,7 @@ fn log_without_pod(outcome: &Outcome) -> String {
     )
 }
 
-/// Whether the data cannot be half done.
+/// Whether the data cannot be partly changed.
 fn changed_nothing(outcome: &Outcome) -> bool {
     let counted = outcome.guard.as_ref().is_some_and(|guard| items_written(guard) > 0);
     !outcome.started || (outcome.wrote_nothing && !counted)

@@ -56,8 +56,8 @@ pub fn conditions(
             Behind::Database => types::DATABASE_UNREACHABLE,
         };
         let message = format!(
-            "{}. So far {}. The run continues as soon as it answers, unless its program gives up \
-             before",
+            "{}. So far {}. The run continues as soon as it answers, unless the program gives up \
+             first",
             what_failed(outage),
             state_of_data(kind, true, Some(guard))
         );
@@ -75,12 +75,12 @@ fn what_failed(outage: &Outage) -> String {
     };
     match outage.of {
         Behind::Archive => format!(
-            "The archive cannot be written since {since} ({message}): {} failed and sent \
+            "The archive has not been writable since {since} ({message}): {} failed and sent \
              nothing to the database",
             calls("writing ")
         ),
         Behind::Database => format!(
-            "The database does not answer since {since} ({message}): {} of the program failed",
+            "The database has not answered since {since} ({message}): {} of the program failed",
             calls("")
         ),
     }

@@ -83,7 +83,7 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
     let problem = outcome.restore.as_ref().and_then(|result| result.problem.clone());
     let what = match cause {
         Cause::Success if outcome.result == RunResult::Succeeded => {
-            "The restore ended well".to_owned()
+            "The restore succeeded".to_owned()
         }
         Cause::Success => "The restore ended without a result".into(),
         Cause::Deadline(_) => "The restore was stopped at its deadline".into(),
@@ -112,12 +112,12 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
             Some(problem) => format!("The restore failed: {}", problem.trim_end_matches('.')),
             None => format!("The restore ended with exit code {code}"),
         },
-        Cause::Interrupted(_) => "The restore was asked to end".into(),
+        Cause::Interrupted(_) => "The restore was asked to stop".into(),
         Cause::Guard(problem) => format!("The restore failed: {problem}"),
         Cause::Ledger(verdict) | Cause::GaveWay(verdict) | Cause::Refused(verdict) => {
             crate::decide::ledger::message(verdict)
         }
-        Cause::Gone => "Nothing is left that says how the restore ended".into(),
+        Cause::Gone => "No result of the restore is left".into(),
     };
     bounded(format!("{what}{}; {}.", duration(outcome), state_of_data(record, outcome)))
 }
@@ -151,13 +151,13 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             return format!(
                 "Name the target of the run's database in spec.target. If it is the same data \
                  under another name, set spec.accept to [OtherDatabase]. Or set spec.retry to \
-                 {retry} to look again."
+                 {retry} to check again."
             );
         }
         Reason::TableReplaced => {
             return format!(
-                "Look at the table. To restore the run's items in it all the same, set spec.accept \
-                 to [TableReplaced]. Or set spec.retry to {retry} to look again."
+                "Look at the table. To restore the run's items in it nevertheless, set spec.accept \
+                 to [TableReplaced]. Or set spec.retry to {retry} to check again."
             );
         }
         _ => {}
@@ -173,10 +173,11 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
         Reason::OutOfMemory => "Raise spec.resources.guard.limits.memory of the target",
         Reason::ContainerStartFailed => "Correct the pod's settings",
         Reason::Evicted | Reason::PodDeleted | Reason::JobDeleted | Reason::OutcomeUnknown => {
-            "Nothing is wrong with the restore itself"
+            "The restore itself has no error"
         }
         _ => &format!(
-            "See whether database and archive can be reached, and the log (kubectl logs job/{})",
+            "Check whether the database and the archive can be reached, and read the log (kubectl \
+             logs job/{})",
             record.job
         ),
     };

@@ -177,7 +177,7 @@ fn a_missing_interpreter_is_a_program_that_did_not_start() {
     let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
     assert_eq!((outcome.execution_time, outcome.started), (None, false));
     assert!(outcome.message.ends_with("had not started, and nothing was written."));
-    assert!(!outcome.what_now.contains("half done"), "{}", outcome.what_now);
+    assert!(!outcome.what_now.contains("partly changed"), "{}", outcome.what_now);
 }
 
 #[test]
@@ -287,8 +287,9 @@ fn a_run_that_wrote_nothing_is_not_half_done() {
     let pod = pod_ended(3, &program_says(json!({"exitCode": 3})), &guard);
     let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
     assert!(outcome.message.ends_with("no item was written."), "{}", outcome.message);
-    assert!(!outcome.what_now.contains("half done"), "{}", outcome.what_now);
-    assert!(outcome.what_now.ends_with("Then set spec.retry to 1."), "{}", outcome.what_now);
+    assert!(!outcome.what_now.contains("partly changed"), "{}", outcome.what_now);
+    let advice = "Then set spec.retry to 1 to run the migration.";
+    assert!(outcome.what_now.ends_with(advice), "{}", outcome.what_now);
 }
 
 #[test]
@@ -379,8 +380,7 @@ fn a_program_that_ends_with_0_while_its_node_shuts_down_did_not_succeed() {
 #[test]
 fn a_program_that_was_asked_to_end_and_ended_with_0_was_interrupted() {
     let says = program_says(json!({"exitCode": 0, "askedToEnd": 15}));
-    let text =
-        "asked to end by signal 15 and ended with exit code 0, perhaps half way after 3s; 2 items";
+    let text = "it ended, perhaps before its work was complete, with exit code 0 after 3s; 2 items";
     let expected = (RunResult::Failed, Reason::Interrupted, text);
     let asked = pod_ended(143, &says, &guard());
     check(RunKind::Apply, Some(&failed_job()), &[&asked], expected);
@@ -487,8 +487,7 @@ fn a_dry_run_whose_guard_let_writes_through_says_so() {
     let leaked = guard_says(json!({"writeCallsUpstream": 4}));
     let pod = pod_ended(0, &program_says(json!({"exitCode": 0})), &leaked);
     let job = job_ended("Complete", "CompletionsReached");
-    let expected =
-        (RunResult::Failed, Reason::GuardFailed, "4 calls that write reached the database");
+    let expected = (RunResult::Failed, Reason::GuardFailed, "4 write calls reached the database");
     check(RunKind::DryRun, Some(&job), &[&pod], expected);
 }
 

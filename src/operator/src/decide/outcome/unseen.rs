@@ -69,8 +69,8 @@ fn message(kind: RunKind, after: &str) -> String {
              cannot be restored"
         }
         RunKind::DryRun | RunKind::RestorePreview | RunKind::Restore => {
-            "The dry run shows nothing. Through the guard nothing was written; what the program \
-             sent elsewhere was real"
+            "The dry run shows nothing. Nothing was written through the guard; writes that the \
+             program sent elsewhere were real"
         }
     };
     format!(

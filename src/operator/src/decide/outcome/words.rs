@@ -56,11 +56,12 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
         Cause::ExitCode(code) => transform::what(outcome)
             .unwrap_or_else(|| format!("The program ended with exit code {code}")),
         Cause::Interrupted(Some(signal)) => format!(
-            "The program was asked to end by signal {signal} and ended with exit code 0, perhaps \
-             half way"
+            "Signal {signal} asked the program to stop, and it ended, perhaps before its work was \
+             complete, with exit code 0"
         ),
         Cause::Interrupted(None) => {
-            "The program ended with exit code 0 after its pod was asked to stop, perhaps half way"
+            "The program's pod was asked to stop, and the program ended, perhaps before its work \
+             was complete, with exit code 0"
                 .into()
         }
         Cause::Ledger(verdict) => return bounded(ledger::message(verdict)),
@@ -130,7 +131,7 @@ fn data_after(kind: RunKind, outcome: &Outcome) -> String {
 pub fn state_of_data(kind: RunKind, started: bool, guard: Option<&GuardResult>) -> String {
     match (kind, guard) {
         (RunKind::DryRun, Some(guard)) if guard.write_calls_upstream > 0 => {
-            format!("{} calls that write reached the database", guard.write_calls_upstream)
+            format!("{} write calls reached the database", guard.write_calls_upstream)
         }
         (RunKind::DryRun | RunKind::RestorePreview, _) => "nothing was written".into(),
         (RunKind::Apply | RunKind::Restore, _) if !started => {

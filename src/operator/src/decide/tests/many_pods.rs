@@ -94,8 +94,8 @@ fn limits_that_the_pods_cannot_share_reach_them_all_the_same() {
     assert_eq!(sent, Some(writes(1)));
     let expected = "writesPerSecond is 3, but the run continues at 4 per second, because each of \
                     its 4 pods needs at least 1. To stop it, set spec.suspend to true. The spec \
-                    has a problem that does not stop this run, but the next: spec.parallelism: 4 \
-                    pods cannot share writesPerSecond 3";
+                    has a problem that does not affect this run, but prevents the next: \
+                    spec.parallelism: 4 pods cannot share writesPerSecond 3";
     assert!(message.contains(expected), "{message}");
     let (message, sent) = said(running(), 4);
     assert_eq!(sent, Some(writes(1)));
@@ -234,7 +234,7 @@ fn a_pod_that_the_archive_does_not_answer_is_named_until_another_asks() {
     let says = json!({"version": 1, "verdict": {"Unavailable": {"message": "no answer"}}});
     let refused = |index| of_part(&pod_refused(84, &says.to_string()), index);
     let waiting = |index| of_part(&pod("Pending", json!({})), index);
-    let why = "part 1: the archive does not answer (no answer); another pod asks again";
+    let why = "part 1: the archive does not answer (no answer); another pod retries";
 
     let pods = vec![of_part(&pod_running(), 0), refused(1), waiting(1)];
     let position = followed(&case(json!({}), pods, Answers::default())).0;

@@ -181,7 +181,7 @@ fn a_pod_that_a_quota_refuses_is_told_in_the_quotas_words() {
     assert_eq!(found.reason, Reason::ObjectRefused);
     assert!(
         found.message.contains("exceeded quota: team")
-            && found.message.contains("starts by itself")
+            && found.message.contains("starts automatically")
     );
     let held = with(&job(refused), json!({"spec": {"suspend": true}}));
     assert_eq!(obstacle(RunObjects { job: Some(&held), pods: &[] }, at(2)), None);

@@ -38,7 +38,7 @@ fn check_written(outcome: &Outcome, reason: Reason) {
     assert_eq!((outcome.result, outcome.reason), (RunResult::Failed, reason), "{outcome:?}");
     assert!(outcome.started && !outcome.wrote_nothing, "{outcome:?}");
     assert!(!outcome.message.contains("nothing was written"), "{}", outcome.message);
-    assert!(outcome.what_now.contains("half done"), "{}", outcome.what_now);
+    assert!(outcome.what_now.contains("partly changed"), "{}", outcome.what_now);
 }
 
 #[test]

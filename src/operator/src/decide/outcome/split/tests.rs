@@ -211,7 +211,7 @@ fn a_ledger_that_lets_no_part_in_puts_the_run_off_and_one_part_only_fails_it() {
     let expected =
         "Part 1 (pod pod-1): No other pod could continue the run: table cars has been locked";
     assert!(outcome.message.starts_with(expected), "{}", outcome.message);
-    assert!(outcome.what_now.contains("may be half done"), "{}", outcome.what_now);
+    assert!(outcome.what_now.contains("may be partly changed"), "{}", outcome.what_now);
 }
 
 #[test]

@@ -66,8 +66,8 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             ledger_adopts(),
             RunResult::Succeeded,
             Reason::Adopted,
-            "Run 3 of team.0001-cars applied the migration, as the archive's ledger says (begun \
-             2026-10-01T10:00:00Z, noted 2026-10-01T10:01:00Z); its result was adopted",
+            "Adopted from the archive's ledger: Run 3 of team.0001-cars applied the migration \
+             (begun 2026-10-01T10:00:00Z, recorded 2026-10-01T10:01:00Z). The program was not run.",
         ),
         (
             81,
@@ -103,15 +103,15 @@ fn each_verdict_has_its_end_and_none_lets_the_program_start() {
             verdict(&differs("OtherDatabase", true)),
             RunResult::Failed,
             Reason::OtherDatabase,
-            "Run 3 of team.0001-cars (begun 2026-10-01T10:00:00Z) is in the archive as the one \
-             that applied this migration, but it worked elsewhere",
+            "By the archive's ledger, run 3 of team.0001-cars (begun 2026-10-01T10:00:00Z) applied \
+             this migration, but it worked elsewhere",
         ),
         (
             86,
             verdict(&differs("TableReplaced", false)),
             RunResult::Failed,
             Reason::TableReplaced,
-            "The required dry run was of something else: it worked elsewhere",
+            "The required dry run does not match: it worked elsewhere",
         ),
         (
             87,
@@ -190,7 +190,8 @@ fn a_failure_says_what_is_journaled_how_to_take_it_back_and_where_the_log_is() {
     let outcome = end(RunKind::Apply, Some(&job), &[&pod]).unwrap();
     let words = "exit code 3 after 3s; 2 items were written, all of them journaled.";
     assert!(outcome.message.ends_with(words), "{}", outcome.message);
-    let advice = "set spec.retry to 1, or set spec.state to Restored to undo what it changed.";
+    let advice = "set spec.retry to 1 to run the migration again, or spec.state to Restored to \
+                  restore what it changed.";
     assert!(outcome.what_now.ends_with(advice), "{}", outcome.what_now);
     assert_eq!(
         outcome.kept(|archived| archived.log.as_ref()).as_deref(),
