@@ -4,12 +4,11 @@
 use std::fmt;
 
 use bytes::Bytes;
+use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::value::{Item, parse_item};
 use serde::Deserialize;
 use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
-
-use crate::fault::Fault;
 
 /// Members of a JSON object, in their order, as the bytes they came as.
 #[derive(Debug)]
@@ -27,9 +26,9 @@ impl<'a> Members<'a> {
     }
 
     /// An item; `None` if there is no such member.
-    pub fn item(&self, name: &str) -> Result<Option<Item>, Fault> {
+    pub fn item(&self, name: &str) -> Result<Option<Item>, ServiceError> {
         let raw = self.0.iter().find(|(member, _)| member == name);
-        Ok(raw.map(|(_, raw)| parse_item(raw.get())).transpose()?)
+        raw.map(|(_, raw)| parse_item(raw.get())).transpose()
     }
 
     /// The units that the answer says were consumed, of all its tables.

@@ -43,7 +43,7 @@ pub async fn get_item(
     let answer = reader.read(ReadOperation::GET_ITEM, &request).await?;
     let members = Members::of(&answer).ok_or_else(not_an_object)?;
     count_units(members.consumed_units());
-    members.item("Item")
+    Ok(members.item("Item")?)
 }
 
 /// Several items of one table; keys without an item are left out.

@@ -81,8 +81,8 @@ pub struct Segment {
     pub torn: bool,
 }
 
-/// Makes frames of lines. One for all segments of a journal: what zstd needs is a megabyte of memory
-/// that is made and cleared each time.
+/// Makes frames of lines. One writer makes all segments of a journal, because a new one allocates
+/// and clears a megabyte of memory for zstd.
 #[derive(Default)]
 pub struct FrameWriter {
     compressor: Option<zstd::bulk::Compressor<'static>>,

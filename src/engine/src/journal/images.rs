@@ -160,7 +160,7 @@ impl Images {
         let responses = members.get::<Vec<Members<'_>>>("Responses");
         let responses = responses.filter(|found| found.len() == keys.len());
         let responses = responses.ok_or_else(not_an_object)?;
-        responses.iter().map(|response| response.item("Item")).collect()
+        responses.iter().map(|response| Ok(response.item("Item")?)).collect()
     }
 
     async fn read_one_by_one(

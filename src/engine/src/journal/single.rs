@@ -325,10 +325,10 @@ pub fn hidden(failure: Fault, shows: bool) -> Fault {
 /// The answer as the program's own request would have had it.
 fn answer(prepared: &Prepared, done: Done) -> Bytes {
     let mut answer = done.answer;
-    if done.returns_old {
-        if let Some(image) = prepared.write.image(done.before.as_ref(), &done.made) {
-            answer.insert(ATTRIBUTES.into(), item_to_folded_json(&image));
-        }
+    if done.returns_old
+        && let Some(image) = prepared.write.image(done.before.as_ref(), &done.made)
+    {
+        answer.insert(ATTRIBUTES.into(), item_to_folded_json(&image));
     }
     Bytes::from(write_json(&Value::Object(answer)))
 }
