@@ -78,6 +78,33 @@ async fn a_program_that_a_signal_ends() {
 }
 
 #[tokio::test]
+async fn a_program_whose_worker_outlives_it() {
+    let bed = Bed::new("outlived").await;
+    bed.database.table("things", "id").await;
+    // The worker ignores that its parent has ended, and has not written all that it was to write.
+    let program = "import boto3, os, time\n\
+                   table = boto3.resource('dynamodb').Table('things')\n\
+                   table.put_item(Item={'id': 'parent'})\n\
+                   if os.fork() == 0:\n\
+                   \x20   for i in range(600):\n\
+                   \x20       table.put_item(Item={'id': f'worker-{i}'})\n\
+                   \x20       time.sleep(0.1)\n";
+    bed.submit(&Written::python("m", program).applied()).await;
+    let failed = bed.phase("m", Phase::Failed).await;
+    let failure = failure(&failed);
+    assert_eq!(failure.reason, Reason::ProcessesLeftRunning, "{failure:?}");
+    let message = &failure.message;
+    assert!(message.contains("a process that it had started still ran (python"), "{message}");
+    assert!(message.contains("items were written"), "{message}");
+    assert!(failure.what_now.contains("wait for the processes"), "{}", failure.what_now);
+    // One that waits for its worker has succeeded.
+    let program = program.replace("range(600)", "range(3)") + "else:\n    os.wait()\n";
+    bed.submit(&Written::python("waits", &program).applied()).await;
+    bed.phase("waits", Phase::Applied).await;
+    bed.done().await;
+}
+
+#[tokio::test]
 async fn a_program_that_needs_more_memory_than_it_may_have() {
     let bed = Bed::new("memory").await;
     let program = "print('filling', flush=True)\n\

@@ -163,6 +163,9 @@ reasons! {
     ProgramKilled,
     /// The program was asked to end and ended with exit code 0, perhaps half way.
     Interrupted,
+    /// The program ended with exit code 0 while processes that it had started still ran. They ended
+    /// with its container.
+    ProcessesLeftRunning,
     /// The program used more memory than its limit.
     OutOfMemory,
     /// The program could not be started: no interpreter, no such file.

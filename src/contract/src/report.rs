@@ -16,6 +16,8 @@ mod restore;
 mod timeline;
 mod transform;
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 pub use changed_item::{CHANGED_ITEM_VERSION, ChangeKind, ChangedItem, ItemChange};
@@ -221,6 +223,28 @@ impl SecondRun {
     }
 }
 
+/// Processes that a program left running when it ended. They are stopped with its container.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeftRunning {
+    pub count: u32,
+    /// The names of the first.
+    pub names: Vec<String>,
+}
+
+impl fmt::Display for LeftRunning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (names, count) = (self.names.join(", "), self.count);
+        match count {
+            1 => write!(f, "a process that it had started still ran ({names})"),
+            _ if count as usize > self.names.len() => {
+                write!(f, "{count} processes that it had started still ran ({names} …)")
+            }
+            _ => write!(f, "{count} processes that it had started still ran ({names})"),
+        }
+    }
+}
+
 /// What the entry program saw of the user's program, as its container's termination message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -243,6 +267,9 @@ pub struct ProgramResult {
     /// work may be incomplete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub asked_to_end: Option<i32>,
+    /// Processes that it had started and that still ran a moment after it ended with exit code 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_running: Option<LeftRunning>,
     /// Why it could not be started at all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_error: Option<String>,

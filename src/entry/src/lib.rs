@@ -7,6 +7,7 @@
 //! but to the guard, and changes nothing in what the program sees.
 
 pub mod args;
+mod descendants;
 mod group;
 pub mod guard;
 pub mod leftover;

@@ -21,6 +21,16 @@ pub const CHUNK_BYTES: usize = 64 * 1024;
 /// must not hold the run; what the program itself wrote is in the pipe and read in much less.
 pub const DRAIN_WAIT: Duration = Duration::from_secs(2);
 
+/// How long processes that the program has started may outlive it: a helper that ends with its
+/// parent, as Python's resource tracker, takes some milliseconds.
+pub const LEFT_WAIT: Duration = Duration::from_secs(2);
+
+/// Between two looks at them.
+pub const LEFT_CHECK: Duration = Duration::from_millis(20);
+
+/// Processes that the result names. It counts all.
+pub const LEFT_NAMED_MAX: usize = 5;
+
 /// Bytes of a start error in the result: names of files may be 4 KiB long.
 pub const START_ERROR_BYTES_MAX: usize = 1024;
 

@@ -21,6 +21,7 @@ pub fn empty() -> ProgramResult {
         exit_code: None,
         signal: None,
         asked_to_end: None,
+        left_running: None,
         start_error: None,
         second_run: None,
         last_lines: Vec::new(),

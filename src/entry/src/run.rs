@@ -16,7 +16,7 @@ use std::thread;
 use std::time::SystemTime;
 
 use dm_contract::error_chain::chain;
-use dm_contract::report::{ProgramResult, SecondRun};
+use dm_contract::report::{LeftRunning, ProgramResult, SecondRun};
 use parking_lot::Mutex;
 use rustix::event::{PollFd, PollFlags};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus};
@@ -24,6 +24,7 @@ use signal_hook::consts::signal;
 use signal_hook::iterator::Signals;
 
 use crate::args::Run;
+use crate::descendants::left_running;
 use crate::group::{Group, tell};
 use crate::guard::Guard;
 use crate::leftover::Fresh;
@@ -48,6 +49,9 @@ const FORWARDED: [i32; 7] = [
 
 /// Those of them that end a program, unless it sees to that itself.
 const ENDING: [i32; 4] = [signal::SIGTERM, signal::SIGINT, signal::SIGHUP, signal::SIGQUIT];
+
+/// The exit code where neither a program's nor a signal's applies.
+const EXIT_OURS: i32 = 125;
 
 /// Runs the program to its end and writes the result; the exit code to end with.
 pub fn run(run: &Run) -> u8 {
@@ -116,6 +120,10 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
     // Noted before it was passed on, so a program that ended because of it is known for that.
     let asked_to_end_by = Some(ending_signal.load(Ordering::SeqCst)).filter(|signal| *signal != 0);
 
+    let left = match asked_to_end_by {
+        None => left(status, &asked_to_end),
+        Some(_) => None,
+    };
     drain(&streams.done);
     let (last_lines, log_problem) = {
         let copies = copies.lock();
@@ -130,7 +138,7 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
         asked_to_end: asked_to_end_by,
         last_lines,
         log_problem,
-        second_run: second_run(run, status, fresh, || {
+        second_run: second_run(run, status.filter(|_| left.is_none()), fresh, || {
             if asked_to_end.load(Ordering::SeqCst) {
                 return Err("the run was being stopped".to_owned());
             }
@@ -139,16 +147,41 @@ fn start_and_wait(run: &Run) -> Result<(ProgramResult, u8), StartError> {
             group.is(child);
             Ok(wait_for(child))
         }),
+        left_running: left,
         ..result::empty()
     };
-    let exit_code = match (result.exit_code, result.signal) {
+    let exit_code = exit_code(&result);
+    Ok((result, u8::try_from(exit_code).unwrap_or(u8::MAX)))
+}
+
+/// What the container ends with.
+fn exit_code(result: &ProgramResult) -> i32 {
+    match (result.exit_code, result.signal) {
         // It is not complete, so neither is its Job.
         (Some(0), _) if let Some(signal) = result.interrupted() => 128 + signal,
+        (Some(0), _) if result.left_running.is_some() => EXIT_OURS,
         (Some(code), _) => code,
         (None, Some(signal)) => 128 + signal,
-        (None, None) => 125,
-    };
-    Ok((result, u8::try_from(exit_code).unwrap_or(u8::MAX)))
+        (None, None) => EXIT_OURS,
+    }
+}
+
+/// What a program that ended well has left running.
+fn left(status: Option<WaitStatus>, asked_to_end: &AtomicBool) -> Option<LeftRunning> {
+    if status.and_then(WaitStatus::exit_status) != Some(0) {
+        return None;
+    }
+    let left = left_running(asked_to_end).unwrap_or_else(|error| {
+        warn(&format!("what the program left running is not known: {error}"));
+        None
+    });
+    if let Some(left) = &left {
+        warn(&format!(
+            "the program ended with exit code 0, but {left}. The run has failed: let the program \
+             wait for the processes that it starts"
+        ));
+    }
+    left
 }
 
 /// Runs the program again, if that is wanted and it ended well.

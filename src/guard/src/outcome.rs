@@ -24,6 +24,10 @@ pub fn outcome(
         (Some(0), None, None) if program.interrupted().is_some() => {
             (!repeatable).then_some(RunOutcome::Failed)
         }
+        // They were stopped with its container, in the middle of their writes.
+        (Some(0), None, None) if program.left_running.is_some() => {
+            (!repeatable).then_some(RunOutcome::Failed)
+        }
         // Its last calls failed because the archive or the database did not answer, and it ignored
         // that.
         (Some(0), None, None) if result.outage().is_some() => {
@@ -55,6 +59,9 @@ pub fn message(program: &ProgramResult, result: &GuardResult) -> Option<String> 
             "Signal {signal} asked the program to stop, and it ended with exit code 0."
         ));
     }
+    if let Some(left) = &program.left_running {
+        return Some(format!("The program ended with exit code 0 while {left}."));
+    }
     match (program.exit_code, program.signal, &program.start_error) {
         (Some(0), None, None) if is_unseen(result) => Some(NO_REQUESTS.into()),
         (Some(0), ..) | (None, None, None) => None,
@@ -73,7 +80,7 @@ pub fn message(program: &ProgramResult, result: &GuardResult) -> Option<String> 
 pub mod tests {
     use super::*;
     use dm_contract::plan::Mode;
-    use dm_contract::report::REPORT_VERSION;
+    use dm_contract::report::{LeftRunning, REPORT_VERSION};
 
     pub fn program(
         exit_code: Option<i32>,
@@ -87,6 +94,7 @@ pub mod tests {
             exit_code,
             signal,
             asked_to_end: None,
+            left_running: None,
             start_error: start.map(str::to_owned),
             second_run: None,
             last_lines: Vec::new(),
@@ -112,9 +120,14 @@ pub mod tests {
             check(&program(Some(0), None, None), Some("lost"), repeatable, None);
             check(&program(None, None, None), None, repeatable, None);
         }
+        let left_running = Some(LeftRunning { count: 1, names: vec!["sleep".into()] });
+        let outlived = ProgramResult { left_running, ..program(Some(0), None, None) };
+        let said = message(&outlived, &result(None)).unwrap();
+        assert!(said.contains("a process that it had started still ran (sleep)"), "{said}");
         let interrupted = ProgramResult { asked_to_end: Some(15), ..program(Some(0), None, None) };
         for ended in [
             interrupted,
+            outlived,
             program(Some(3), None, None),
             program(None, Some(9), None),
             program(None, None, Some("no python3")),

@@ -421,6 +421,10 @@ fn a_programs_result_is_its_golden_file() {
             exit_code: Some(3),
             signal: Some(15),
             asked_to_end: Some(15),
+            left_running: Some(dm_contract::report::LeftRunning {
+                count: 7,
+                names: vec!["python3".into()],
+            }),
             start_error: Some("there is no python3 in the image".into()),
             second_run: Some(SecondRun {
                 exit_code: Some(1),

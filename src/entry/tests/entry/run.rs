@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use dm_contract::report::ProgramResult;
 use serde_json::json;
 
 use crate::pod::{ENTRY, Pod};
@@ -181,6 +182,54 @@ fn a_program_that_ends_with_0_because_it_was_told_to_is_not_complete() {
 }
 
 #[test]
+fn a_program_that_leaves_a_process_running_has_not_succeeded() {
+    let pod = Pod::new(&[]);
+    let left = |script: &str| {
+        let mut entry = pod.entry();
+        entry.args(["--", "sh", "-c", script]).stdout(Stdio::null()).stderr(Stdio::null());
+        let code = entry.status().unwrap().code();
+        let result: ProgramResult =
+            serde_json::from_str(&fs::read_to_string(pod.path("log")).unwrap()).unwrap();
+        (code, result.exit_code, result.left_running.map(|left| (left.count, left.names)))
+    };
+    let end = || {
+        let pid = fs::read_to_string(pod.path("work/pid")).unwrap().trim().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::KILL).unwrap();
+    };
+    let sleep = Some((1, vec!["sleep".to_owned()]));
+    assert_eq!(left("sleep 30 & echo $! >pid"), (Some(125), Some(0), sleep.clone()));
+    end();
+    // Also where it left the program's group and session, and closed its output.
+    let daemon = "setsid sleep 30 </dev/null >/dev/null 2>&1 & echo $! >pid";
+    assert_eq!(left(daemon), (Some(125), Some(0), sleep));
+    end();
+    // One that ends soon, those that the program waited for, and one whose end nobody has seen.
+    for script in ["sleep 0.5 &", "sleep 0.2 & wait", "(sleep 0.01 &) ; sleep 0.1", "true &"] {
+        assert_eq!(left(script), (Some(0), Some(0), None), "{script}");
+    }
+    // A program that failed has failed for its own reason.
+    assert_eq!(left("sleep 30 & echo $! >pid; exit 3"), (Some(3), Some(3), None));
+    end();
+}
+
+#[test]
+fn what_ends_because_the_pod_is_stopped_was_left_running() {
+    let pod = Pod::new(&[]);
+    let script = "sleep 30 >/dev/null 2>&1 & echo ready";
+    let mut entry = pod.entry().args(["--", "sh", "-c", script]).spawn().unwrap();
+    let mut stdout = BufReader::new(entry.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    // The shell has ended by then, and its child is waited for.
+    thread::sleep(Duration::from_millis(500));
+    kill_process(Pid::from_child(&entry), Signal::TERM).unwrap();
+    let seen = pod.seen(entry.wait_with_output().unwrap());
+    assert_eq!(seen.code, 125, "{:?}", seen.result);
+    assert_eq!(seen.result.left_running.unwrap().names, ["sleep"]);
+    assert!(seen.stderr.contains("let the program wait"), "{}", seen.stderr);
+}
+
+#[test]
 fn a_grandchild_that_keeps_the_pipes_does_not_hold_the_run() {
     let pod = Pod::new(&[]);
     let start = Instant::now();
@@ -190,7 +239,7 @@ fn a_grandchild_that_keeps_the_pipes_does_not_hold_the_run() {
     entry.args(["--", "sh", "-c", script]).stdout(Stdio::null()).stderr(Stdio::null());
     let code = entry.status().unwrap().code();
     let took = start.elapsed();
-    assert_eq!(code, Some(0));
+    assert_eq!(code, Some(125));
     assert!(took > Duration::from_millis(1900) && took < Duration::from_secs(10), "{took:?}");
     let log = fs::read_to_string(pod.path("log")).unwrap();
     assert!(log.contains(r#""lastLines":["no newline"]"#), "{log}");

@@ -155,12 +155,14 @@ pub fn may_have_started(pod: &Pod) -> bool {
     program_started(pod).is_some() || program_end(pod).is_some_and(unknown) || forgotten
 }
 
-/// Whether the program ended with exit code 0 before anybody asked it to stop: a program that
-/// handles the request may end with 0 half way. What the program's container says of itself counts
+/// Whether the program ended with exit code 0 before anybody asked it to stop, and with all that it
+/// had started: a program that handles the request may end with 0 half way. What the program's container says of itself counts
 /// only against it. A restore ends with 0 only where it has finished.
 pub fn ended_well(pod: &Pod) -> bool {
     let Some(ended) = program_end(pod).filter(|ended| ended.exit_code == 0) else { return false };
-    if program_result(pod).is_some_and(|result| result.interrupted().is_some()) {
+    let is_incomplete =
+        |said: ProgramResult| said.interrupted().is_some() || said.left_running.is_some();
+    if program_result(pod).is_some_and(is_incomplete) {
         return false;
     }
     let restores = program_status(pod).is_some_and(|status| status.name == RESTORE_CONTAINER);

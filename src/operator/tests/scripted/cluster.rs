@@ -221,6 +221,7 @@ impl Cluster {
             exit_code: signal.is_none().then_some(exit_code),
             signal,
             asked_to_end: behind_entry.then_some(15),
+            left_running: None,
             start_error: None,
             second_run: None,
             last_lines: vec!["all cars done".into()],

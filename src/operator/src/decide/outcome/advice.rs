@@ -65,6 +65,10 @@ fn hint(record: &RunRecord, outcome: &Outcome) -> String {
             "Start a dry run with the current image: set spec.dryRun to true, look at the result, \
              then set it to false. An image that is named by its digest cannot change"
         }
+        Reason::ProcessesLeftRunning => {
+            "Let the program wait for the processes that it starts, and end those that it does not \
+             need"
+        }
         Reason::ProgramNotStarted => "Correct the command, the file or the image",
         Reason::DryRunIncomplete => {
             "Change the program so that it does not need these calls, or allow them if the \

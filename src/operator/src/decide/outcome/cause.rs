@@ -47,6 +47,8 @@ pub enum Cause {
     ExitCode(i32),
     /// It ended with 0 after it was asked to end: by this signal, if that is known.
     Interrupted(Option<i32>),
+    /// It ended with 0 while these processes that it had started still ran.
+    LeftRunning(String),
     Guard(String),
     Ledger(Box<Verdict>),
     GaveWay(Box<Verdict>),
@@ -74,6 +76,7 @@ impl Cause {
             Self::Signal(_) => Reason::ProgramKilled,
             Self::ExitCode(_) => Reason::ProgramFailed,
             Self::Interrupted(_) => Reason::Interrupted,
+            Self::LeftRunning(_) => Reason::ProcessesLeftRunning,
             Self::Guard(_) => Reason::GuardFailed,
             Self::Ledger(verdict) => ledger::reason(verdict),
             Self::GaveWay(verdict) | Self::Refused(verdict) => {

@@ -2,7 +2,7 @@
 //! so a claim is believed only where the kubelet's own record of the container agrees, and none
 //! says anything of the data: what was written the guard and the ledger know. Pure.
 
-use dm_contract::report::{ProgramResult, SecondRun};
+use dm_contract::report::{LeftRunning, ProgramResult, SecondRun};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::{ContainerStateTerminated, Pod};
 
@@ -25,6 +25,8 @@ pub struct Claims {
     pub exit_code: Option<i32>,
     /// The signal by which it was asked to end, where it then ended with 0.
     pub interrupted: Option<i32>,
+    /// Processes that it left running when it ended with 0.
+    pub left_running: Option<LeftRunning>,
     /// The signal that ended it.
     pub signal: Option<i32>,
     /// Why it could not be started. Whether it was not is decided with the guard's count of
@@ -61,6 +63,7 @@ pub fn of(pod: &Pod) -> Option<Claims> {
         finished_at: finished_at.filter(|_| in_order),
         exit_code: said.exit_code,
         interrupted: said.interrupted(),
+        left_running: said.left_running,
         signal: said.signal,
         start_error: said.start_error,
         last_lines,
@@ -79,9 +82,12 @@ fn runs_entry(pod: &Pod) -> bool {
 fn agrees(said: &ProgramResult, ended: &ContainerStateTerminated) -> bool {
     let code = ended.exit_code;
     match (said.exit_code, said.signal, &said.start_error) {
-        // The entry program ends as if by the signal that asked its program to end.
+        // The entry program ends as if by the signal that asked its program to end, or with its
+        // own code where the program left processes running.
         (Some(claimed), None, None) => {
-            claimed == code || said.interrupted().is_some_and(|signal| code == 128 + signal)
+            claimed == code
+                || said.interrupted().is_some_and(|signal| code == 128 + signal)
+                || (claimed == 0 && said.left_running.is_some() && code == NOT_STARTED[0])
         }
         (None, Some(signal), None) => (1..=64).contains(&signal) && code == 128 + signal,
         (None, None, Some(_)) => NOT_STARTED.contains(&code),

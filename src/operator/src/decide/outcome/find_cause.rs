@@ -86,6 +86,9 @@ fn program_cause(objects: RunObjects<'_>, pod: &Pod) -> Cause {
         return Cause::OutOfMemory;
     }
     let claims = claims::of(pod).unwrap_or_default();
+    if let Some(left) = claims.left_running {
+        return Cause::LeftRunning(left.to_string());
+    }
     match (claims.start_error, claims.signal, claims.interrupted, claims.exit_code) {
         (Some(error), ..) if facts::sent_nothing(objects) => return Cause::NotStarted(error),
         (_, Some(signal), ..) => return Cause::Signal(signal),

@@ -25,6 +25,7 @@ pub(super) fn complete(cause: &Cause, outcome: &mut Outcome) {
         | Cause::Prepare(_)
         | Cause::Container(_)
         | Cause::Interrupted(_)
+        | Cause::LeftRunning(_)
         | Cause::Guard(_)
         | Cause::Ledger(_)
         | Cause::GaveWay(_)

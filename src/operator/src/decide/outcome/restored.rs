@@ -112,6 +112,7 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
             Some(problem) => format!("The restore failed: {}", problem.trim_end_matches('.')),
             None => format!("The restore ended with exit code {code}"),
         },
+        Cause::LeftRunning(_) => "The restore left processes running".into(),
         Cause::Interrupted(_) => "The restore was asked to stop".into(),
         Cause::Guard(problem) => format!("The restore failed: {problem}"),
         Cause::Ledger(verdict) | Cause::GaveWay(verdict) | Cause::Refused(verdict) => {

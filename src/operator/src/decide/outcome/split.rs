@@ -153,6 +153,7 @@ fn weight(ended: &Ended<'_>) -> Weight {
         | Cause::Prepare(_)
         | Cause::Container(_)
         | Cause::ExitCode(_)
+        | Cause::LeftRunning(_)
         | Cause::Guard(_) => Weight::Failed,
         Cause::Disruption(_) | Cause::PodDeleted | Cause::Signal(_) | Cause::Interrupted(_) => {
             Weight::Stopped
@@ -191,6 +192,7 @@ fn is_of_one(cause: &Cause, blamed: &Ended<'_>) -> bool {
         | Cause::Container(_)
         | Cause::Signal(_)
         | Cause::Interrupted(_)
+        | Cause::LeftRunning(_)
         | Cause::Guard(_)
         | Cause::Refused(_)
         | Cause::Gone => true,

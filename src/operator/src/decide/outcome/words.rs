@@ -64,6 +64,10 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
              was complete, with exit code 0"
                 .into()
         }
+        Cause::LeftRunning(left) => format!(
+            "The program ended with exit code 0, but {left} and ended with its container, perhaps \
+             in the middle of a write"
+        ),
         Cause::Ledger(verdict) => return bounded(ledger::message(verdict)),
         Cause::GaveWay(verdict) => return bounded(ledger::message_at_first_write(verdict)),
         Cause::Refused(verdict) => {
