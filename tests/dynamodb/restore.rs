@@ -1,6 +1,7 @@
 //! Restores over a real database: others who wrote since keep what they wrote.
 
 mod conflicts;
+mod copies;
 mod overrun;
 
 use std::sync::Arc;

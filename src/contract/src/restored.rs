@@ -139,8 +139,8 @@ pub enum Conflict {
     PlaceTaken,
     /// Several parts of the run wrote the item, and their journals do not tell in which order.
     OrderUnknown,
-    /// The run created the item, in one transaction with the deletion of an item that could not be
-    /// recreated, or with all its attributes. It may be the only copy.
+    /// The run created the item, and it may be the only copy of one that could not be recreated: by
+    /// their transaction, by what they have in common, or by the order of the writes.
     OnlyCopy,
     /// The database rejects the earlier value, for example under the key of an index that was added
     /// since: of this attribute, or of the whole item.

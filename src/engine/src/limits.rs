@@ -224,9 +224,17 @@ pub const RESTORE_SEGMENT_BYTES_AHEAD: u64 = 1024 * 1024;
 /// entry in the restore's own journal, so they have to be more than come during one put.
 pub const RESTORE_PAGES_AT_ONCE: usize = 4;
 
-/// Items that could not be recreated of which a restore knows what connects them with their copies.
-/// With more, it keeps every item that the run created.
-pub const MOVED_ITEMS_MAX: usize = 100_000;
+/// Values and attributes of items that could not be recreated, by which a restore finds their
+/// copies: some 50 MB. With more, it keeps every item that the run created.
+pub const MOVED_VALUES_MAX: usize = 1_000_000;
+
+/// Missing items with one value in common. A value of more of them tells none from the others, and
+/// each created item would be compared with all.
+pub const MOVED_VALUE_ITEMS_MAX: usize = 64;
+
+/// Created items that may all be the copy of one missing item: those of a batch of 25 (DynamoDB API
+/// Reference, BatchWriteItem). What more of them have in common with it identifies none of them.
+pub const MOVED_COPIES_MAX: usize = 25;
 
 /// Bytes of entries that a restore keeps in memory at once, as values.
 pub const RESTORE_PARTITION_BYTES_MAX: u64 = 64 * 1024 * 1024;

@@ -267,6 +267,7 @@ impl Restore {
         // What the run created goes last: of an item that it moved there is always a copy.
         let has_created = self.restore_pass(&mut partitions, &mut earlier, false).await?;
         if has_created {
+            self.find_copies(&mut partitions).await?;
             partitions.rewind();
             earlier.rewind();
             self.restore_pass(&mut partitions, &mut earlier, true).await?;

@@ -140,6 +140,23 @@ impl MergedEntry {
         self.lives[self.likely()].first()
     }
 
+    /// Its last entry's place in the journal.
+    pub fn last(&self) -> Sequence {
+        self.last
+    }
+
+    /// Whether the run left no item, as far as anybody knows.
+    pub fn left_nothing(&self) -> bool {
+        self.lives[self.likely()].left_nothing()
+    }
+
+    /// The attributes that the run wrote last, or may have, with all values that it may have left.
+    pub fn left(&self) -> impl Iterator<Item = (&str, &ValueDigest)> {
+        self.lives.iter().flat_map(|life| &life.attributes).flat_map(|(name, touched)| {
+            touched.afters.iter().flatten().map(|value| (name.as_str(), value))
+        })
+    }
+
     /// The last life with a write in doubt that alone explains a value of the item, or else the
     /// likely one.
     fn evident(&self, item: Option<&Item>) -> usize {

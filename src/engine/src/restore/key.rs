@@ -33,7 +33,7 @@ impl Restore {
         let left = earlier.restored(entry);
         let mut earlier_step = Step::Nothing;
         for _ in 0..limits::RESTORE_TRIES_MAX {
-            let decision = self.decision(&left, now.as_ref());
+            let decision = self.decision((entry, &left), now.as_ref());
             let written = match &self.target {
                 Target::Database(journal) => {
                     self.write_all(journal, &decision.writes, Pace::Limited).await?
@@ -57,7 +57,7 @@ impl Restore {
                 Ended::Stopped => return Ok(()),
                 Ended::Changed => {
                     now = self.images().read(table, key).await?;
-                    let next = self.decision(&left, now.as_ref());
+                    let next = self.decision((entry, &left), now.as_ref());
                     let is_found = written.in_doubt
                         && next.writes.is_empty()
                         && next.conflicts == decision.conflicts;
@@ -72,8 +72,13 @@ impl Restore {
         Ok(())
     }
 
-    fn decision(&self, entry: &MergedEntry, now: Option<&Item>) -> Decision {
-        self.moves.checked(entry, now, decide(entry, now, self.on_conflict))
+    /// What becomes of a key, of which earlier restores have left this much.
+    fn decision(
+        &self,
+        (entry, left): (&MergedEntry, &MergedEntry),
+        now: Option<&Item>,
+    ) -> Decision {
+        self.moves.checked(entry, now, decide(left, now, self.on_conflict))
     }
 
     /// Lists an item as changed by others, with what the database rejected of it.
