@@ -90,6 +90,7 @@ struct Counts {
     recreated: AtomicU64,
     unchanged: AtomicU64,
     unverified: AtomicU64,
+    unconfirmed: AtomicU64,
 }
 
 /// What a restore needs besides its plan.
@@ -341,6 +342,7 @@ impl Restore {
             groups: conflicts.groups,
             left_out: conflicts.left_out,
             unverified: count(&self.counts.unverified),
+            unconfirmed: count(&self.counts.unconfirmed),
             read_units: units.read_units,
             write_units: units.write_units,
             not_restored: self.table_calls.get().map(TableCalls::listed).unwrap_or_default(),

@@ -92,6 +92,18 @@ pub fn conflicts(report: &RestoreReport) -> Option<String> {
     Some(format!("{all} changed after the apply{fate}."))
 }
 
+/// What of the deletions is not certain, in a sentence; none if all is.
+pub fn unconfirmed(report: &RestoreReport) -> Option<String> {
+    let items = counted(report.unconfirmed, "item");
+    let were = if report.unconfirmed == 1 { "was" } else { "were" };
+    (report.unconfirmed > 0).then(|| {
+        format!(
+            "{items} {were} deleted without an answer of the database. Attributes that others \
+             added at that moment are lost."
+        )
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -121,6 +133,15 @@ mod tests {
         let unknown = "5 attributes or items changed after the apply; the report does not say \
                        whether the restore overwrites them.";
         check(5, None, None, Some(unknown));
+    }
+
+    #[test]
+    fn deletions_without_an_answer_are_mentioned() {
+        let of = |unconfirmed| RestoreReport { unconfirmed, ..RestoreReport::default() };
+        assert_eq!(unconfirmed(&of(0)), None);
+        let one = unconfirmed(&of(1)).unwrap();
+        assert!(one.starts_with("1 item was deleted without an answer"), "{one}");
+        assert!(unconfirmed(&of(2)).unwrap().starts_with("2 items were deleted"));
     }
 
     #[test]

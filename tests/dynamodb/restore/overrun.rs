@@ -1,8 +1,9 @@
 //! Restores whose deletion of an item meets the work of others: what they put into the item between
 //! the restore's read and its deletion, which no condition excludes.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use dm_contract::plan::Plan;
@@ -156,6 +157,66 @@ async fn an_item_that_a_killed_restore_deleted_with_the_work_of_others_is_return
         assert_eq!((report.counts.unchanged, report.conflicts), (1, 0), "{dies:?}");
         assert_eq!(bed.items().await, Vec::<Value>::new(), "{dies:?}");
     }
+}
+
+/// The one loss that no condition and no journal prevents: what others add between the read and the
+/// deletion is only in the answer, and that one is lost with the process or with the connection.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_addition_that_only_a_lost_answer_had_is_reported() {
+    for is_killed in [true, false] {
+        let (bed, store, mut plan) = created().await;
+        let fuse = Fuse::new(None);
+        let faulty = FaultyStore::new(Arc::clone(&store), Arc::clone(&fuse), Duration::ZERO);
+        let run = RunName::new(&plan.archive.as_ref().unwrap().migration, 2).unwrap();
+        let endpoint = plan.upstream.endpoint.clone();
+        let count = Arc::new(AtomicUsize::new(0));
+        plan.upstream.endpoint = Some(cut(others(&bed, "b"), Arc::clone(&count), is_killed).await);
+        if is_killed {
+            // The corrected entry is never durable.
+            faulty.hold(run.segment(2).rsplit('/').next().unwrap());
+            let dying = restore(&plan, Archive::over(Arc::new(faulty)));
+            let deleted = async {
+                while count.load(Ordering::SeqCst) == 0 || !bed.items().await.is_empty() {
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            };
+            tokio::select! {
+                ended = dying.run() => panic!("{ended:?}"),
+                () = deleted => fuse.die(),
+            }
+            plan.upstream.endpoint = endpoint;
+        }
+        let report = restore(&plan, bed.archive.clone()).run().await.unwrap();
+        assert_eq!((report.conflicts, report.unconfirmed), (0, 1), "{is_killed}: {report:?}");
+        assert_eq!(bed.items().await, Vec::<Value>::new());
+        // It has come to its end, so a further restore does not report it again.
+        plan.run.number = 3;
+        let again = restore(&plan, bed.archive.clone()).run().await.unwrap();
+        assert_eq!((again.conflicts, again.unconfirmed), (0, 0), "{is_killed}");
+    }
+}
+
+/// A proxy that does something before the first deletion, and cuts the connection before its
+/// answer unless that one is to be answered.
+async fn cut(before: BoxFuture<'static, ()>, count: Arc<AtomicUsize>, is_answered: bool) -> String {
+    let target = database().url.trim_end_matches('/').to_owned();
+    let (client, before) = (faults::client(), before.shared());
+    faults::http_server(move |request: Request<Incoming>| {
+        let operation = request.headers().get("x-amz-target").and_then(|value| value.to_str().ok());
+        let is_deletion = operation.is_some_and(|operation| operation.ends_with("DeleteItem"));
+        let is_first = is_deletion && count.fetch_add(1, Ordering::SeqCst) == 0;
+        let (client, target, before) = (client.clone(), target.clone(), before.clone());
+        async move {
+            if is_first {
+                before.await;
+            }
+            let answer =
+                faults::forward(client, target, request).await.map_err(io::Error::other)?;
+            if is_first && !is_answered { Err(io::Error::other("cut")) } else { Ok(answer) }
+        }
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -58,6 +58,10 @@ fn told(report: &RestoreReport, of: &str, (done, is_preview): (&str, bool)) -> S
     if report.unverified > 0 {
         text += &line(report.unverified, "of them journaled without a check (mode cheap)");
     }
+    if report.unconfirmed > 0 {
+        let what = "deleted without an answer: what others added to them just then is lost";
+        text += &line(report.unconfirmed, what);
+    }
     if !report.not_restored.is_empty() {
         text.push_str(
             "  not restored, because a restore does not create, change or delete tables:\n",

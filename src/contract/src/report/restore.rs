@@ -33,6 +33,11 @@ impl RestoreCounts {
     }
 }
 
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// What a restore has done, or would do.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -53,6 +58,11 @@ pub struct RestoreReport {
     /// was journaled without being checked.
     #[serde(default)]
     pub unverified: u64,
+    /// Items deleted, because the run had created them, of which no answer says what they were just
+    /// then: the answer was lost, or the restore was killed before its journal had it. What others
+    /// added to them at that moment is lost.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unconfirmed: u64,
     /// Read units used.
     pub read_units: f64,
     /// Write units used.

@@ -14,4 +14,7 @@ pub struct Done {
     pub made: Made,
     /// Whether the answer's image was asked for by us.
     pub returns_old: bool,
+    /// Whether its answer was lost, and the item alone showed that it was carried out. The image is
+    /// then the one of its entry: what others had just added to it is not known.
+    pub is_found: bool,
 }

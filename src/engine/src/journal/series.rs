@@ -116,7 +116,7 @@ impl Journal {
             let capacity = json!({"TableName": prepared.table.name, "CapacityUnits": units});
             answer.insert("ConsumedCapacity".into(), capacity);
         }
-        Done { answer, before, made, returns_old: true }
+        Done { answer, before, made, returns_old: true, is_found: true }
     }
 }
 

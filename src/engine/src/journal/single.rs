@@ -42,15 +42,16 @@ struct Writing {
 }
 
 impl Journal {
-    /// A write of an item that was read already.
+    /// A write of an item that was read already: its answer, and whether the database's own was
+    /// lost.
     pub async fn write_known(
         &self,
         kind: ChangeKind,
         body: &Map<String, Value>,
         known: Known,
-    ) -> Result<Bytes, Fault> {
+    ) -> Result<(Bytes, bool), Fault> {
         let request = SingleWrite::decode(kind, body)?;
-        self.write_one(request, body.clone(), known).await
+        self.write_decoded(request, body.clone(), known).await
     }
 
     pub(in crate::journal) async fn write_one(
@@ -59,10 +60,20 @@ impl Journal {
         body: Map<String, Value>,
         known: Known,
     ) -> Result<Bytes, Fault> {
+        Ok(self.write_decoded(request, body, known).await?.0)
+    }
+
+    async fn write_decoded(
+        &self,
+        request: SingleWrite,
+        body: Map<String, Value>,
+        known: Known,
+    ) -> Result<(Bytes, bool), Fault> {
         let table = self.images.table(&request.table).await?;
         let prepared = Arc::new(Prepared::of_request(request, table, body)?);
         let done = self.write(&prepared, known).await?;
-        Ok(answer(&prepared, done))
+        let is_found = done.is_found;
+        Ok((answer(&prepared, done), is_found))
     }
 
     /// Carries out a write.
@@ -211,7 +222,7 @@ impl Journal {
         if met == before {
             self.settle(entry, Settlement::Written);
             self.count(prepared, before.as_ref(), made.after.as_ref());
-            return Ok(Done { answer, before, made, returns_old });
+            return Ok(Done { answer, before, made, returns_old, is_found: false });
         }
         tracing::warn!("an item changed while it was being written; its entry is corrected");
         let made = prepared.evaluate(met.as_ref()).unwrap_or(made);
@@ -220,7 +231,7 @@ impl Journal {
         let draft = draft(prepared, met.as_ref(), made.after.as_ref());
         self.correct(prepared, replaced, draft).await?;
         self.count(prepared, met.as_ref(), made.after.as_ref());
-        Ok(Done { answer, before: met, made, returns_old })
+        Ok(Done { answer, before: met, made, returns_old, is_found: false })
     }
 
     /// Makes the entry of a write durable that was carried out, and takes another back. The write

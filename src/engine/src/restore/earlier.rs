@@ -142,6 +142,12 @@ impl EarlierPart {
         conflicts
     }
 
+    /// Whether an interrupted restore sent a deletion of this key whose outcome its journal does not
+    /// have.
+    pub fn is_unconfirmed(&self, entry: &MergedEntry) -> bool {
+        self.lost.is_unconfirmed(&place(entry))
+    }
+
     /// What an interrupted restore deleted of this key by accident and did not return. One that
     /// overwrites discards it.
     pub fn lost(&self, entry: &MergedEntry) -> Option<&Lost> {

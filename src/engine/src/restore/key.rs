@@ -2,6 +2,7 @@
 //! when it is not.
 
 use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
 
 use dm_contract::restored::Conflict;
 use dm_dynamodb::journal::MergedEntry;
@@ -29,6 +30,9 @@ impl Restore {
             let rejected = self.write_image(table, (entry, key), &lost.image, now).await?;
             self.leave(entry, earlier, rejected);
             return Ok(());
+        }
+        if now.is_none() && entry.first().is_none() && earlier.is_unconfirmed(entry) {
+            self.count_unconfirmed();
         }
         let left = earlier.restored(entry);
         let mut earlier_step = Step::Nothing;
@@ -64,12 +68,20 @@ impl Restore {
                     if written.done > 0 || is_found {
                         earlier_step = decision.step;
                     }
+                    if is_found && decision.step == Step::Delete {
+                        self.count_unconfirmed();
+                    }
                 }
             }
         }
         // Somebody writes this item all the time: what is decided is a conflict in any case.
         self.leave(entry, earlier, Vec::new());
         Ok(())
+    }
+
+    /// Counts an item that was deleted and of which no answer says what it was then.
+    pub(in crate::restore) fn count_unconfirmed(&self) {
+        self.counts.unconfirmed.fetch_add(1, Ordering::Relaxed);
     }
 
     /// What becomes of a key, of which earlier restores have left this much.

@@ -6,7 +6,7 @@
 //! with the item as it was. The item returns by a write with an entry that follows. Where that one
 //! is missing, or its outcome is unknown, the journal alone holds the item.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dm_dynamodb::journal::{Entry, ItemDigest, Outcome};
 use dm_dynamodb::value::Item;
@@ -28,6 +28,8 @@ pub struct LostItems {
     /// What each item was when this attempt began to delete it.
     deleted: BTreeMap<Place, ItemDigest>,
     lost: BTreeMap<Place, Lost>,
+    /// Deletions whose outcome is not known, nor what they deleted if they did.
+    unconfirmed: BTreeSet<Place>,
 }
 
 impl LostItems {
@@ -47,6 +49,11 @@ impl LostItems {
                     return;
                 }
                 // A deletion of what was read shows that the item was there again.
+                if first == digest && outcome == Outcome::InDoubt {
+                    self.unconfirmed.insert(place.clone());
+                } else {
+                    self.unconfirmed.remove(&place);
+                }
                 if first == digest {
                     self.lost.remove(&place);
                 } else {
@@ -65,6 +72,11 @@ impl LostItems {
             },
             (None, None) => {}
         }
+    }
+
+    /// Whether an item was perhaps deleted, and nothing says what it was then.
+    pub fn is_unconfirmed(&self, place: &Place) -> bool {
+        self.unconfirmed.contains(place)
     }
 
     /// The item of a place that is to be returned.
@@ -110,6 +122,36 @@ mod tests {
         let found = found.map(|lost| (lost.image.clone(), lost.may_be_back));
         let expected = expected.map(|(names, may_be_back)| (item(names), may_be_back));
         assert_eq!(found, expected, "{steps:?}");
+    }
+
+    #[test]
+    fn a_deletion_is_unconfirmed_until_its_outcome_or_what_it_deleted_is_known() {
+        use Outcome::{InDoubt, Refused, Written};
+        let check = |entries: &[(&[&str], Outcome)], expected| {
+            let (mut items, key) = (LostItems::default(), item(&["id"]));
+            for (record, (before, outcome)) in (0..).zip(entries) {
+                let before = item(before);
+                let entry = Entry {
+                    sequence: Sequence::new(1, record),
+                    table: "cars".into(),
+                    key: key.clone(),
+                    after: After::of(Some(&before), None),
+                    before: Some(before),
+                    unverified: false,
+                    transaction: None,
+                };
+                items.see(&entry, *outcome);
+            }
+            let place = ("cars".into(), ItemDigest::of_item(&key));
+            assert_eq!(items.is_unconfirmed(&place), expected, "{entries:?}");
+        };
+        let (ours, shared): (&[&str], &[&str]) = (&["id", "a"], &["id", "a", "b"]);
+        check(&[(ours, InDoubt)], true);
+        check(&[(ours, Written)], false);
+        check(&[(ours, Refused)], false);
+        check(&[(ours, InDoubt), (shared, InDoubt)], false);
+        check(&[(ours, InDoubt), (ours, Written)], false);
+        check(&[(ours, Refused), (ours, InDoubt)], true);
     }
 
     #[test]

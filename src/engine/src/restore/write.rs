@@ -118,12 +118,15 @@ impl Restore {
         if kind == ChangeKind::Delete {
             body.insert("ReturnValues".into(), "ALL_OLD".into());
         }
-        let answer = match self.patiently(journal, kind, &body, known, in_doubt).await {
+        let (answer, is_found) = match self.patiently(journal, kind, &body, known, in_doubt).await {
             Ok(answer) => answer,
             Err(fault) if is_condition(&fault) => return Ok(Ended::Changed),
             Err(fault) if is_rejection(&fault) => return Ok(Ended::Rejected),
             Err(fault) => return Err(fault),
         };
+        if is_found && kind == ChangeKind::Delete {
+            self.count_unconfirmed();
+        }
         Ok(match deleted(&answer) {
             Some(old) if kind == ChangeKind::Delete && write.expected() != Some(&old) => {
                 Ended::DeletedMore(old)
@@ -140,7 +143,7 @@ impl Restore {
         body: &Map<String, Value>,
         known: Known,
         in_doubt: &mut bool,
-    ) -> Result<Bytes, Fault> {
+    ) -> Result<(Bytes, bool), Fault> {
         let mut known = known;
         let mut patience = limits::RESTORE_THROTTLES_MAX;
         loop {

@@ -120,7 +120,8 @@ fn one(listed: &ListedConflict) -> Markup {
 
 fn not_restored(report: &RestoreReport) -> Markup {
     html! {
-        @if !report.not_restored.is_empty() || report.unverified > 0 {
+        @let unconfirmed = crate::restore::unconfirmed(report);
+        @if !report.not_restored.is_empty() || report.unverified > 0 || unconfirmed.is_some() {
             section.card aria-labelledby="limits" {
                 h2 #limits { "Not certain or not restored" }
                 ul.notices {
@@ -130,6 +131,12 @@ fn not_restored(report: &RestoreReport) -> Markup {
                             span {
                                 (counted(report.unverified, "item")) " journaled without a check."
                             }
+                        }
+                    }
+                    @if let Some(unconfirmed) = &unconfirmed {
+                        li.warning {
+                            (super::mark(Tone::Warning))
+                            span { (unconfirmed) }
                         }
                     }
                     @for call in &report.not_restored {

@@ -18,9 +18,12 @@ pub fn comment(restored: &Restored<'_>) -> String {
     let icon = if conflicts == 0 { "✅" } else { "⚠️" };
     let kind = restore::kind(restored.report);
     let mut all = format!("### {icon} {kind} of {}\n\n", code(restored.of, CHARS_MAX));
-    for sentence in
-        [restore::caveat(restored.report).map(str::to_owned), restore::conflicts(restored.report)]
-    {
+    let sentences = [
+        restore::caveat(restored.report).map(str::to_owned),
+        restore::conflicts(restored.report),
+        restore::unconfirmed(restored.report),
+    ];
+    for sentence in sentences {
         all.extend(sentence.map(|sentence| format!("{}\n\n", text(&sentence))));
     }
     all += "| Items | Restored | Recreated | Deleted | Unchanged | Conflicts |\n";
