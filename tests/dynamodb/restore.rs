@@ -1,5 +1,6 @@
 //! Restores over a real database: others who wrote since keep what they wrote.
 
+mod again;
 mod conflicts;
 mod copies;
 mod overrun;

@@ -129,9 +129,11 @@ pub struct ConflictGroup {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Conflict {
-    /// This attribute has another value than the run left.
+    /// This attribute has another value than the run left, or others have written that value since
+    /// an earlier restore.
     AttributeChanged(String),
-    /// The item that the run created is not what the run left.
+    /// The item that the run created is not what the run left, or others have written it since an
+    /// earlier restore.
     ItemChanged,
     /// The item that the run changed was deleted.
     ItemDeleted,

@@ -145,7 +145,7 @@ fn created(entry: &MergedEntry, life: &Life, now: &Item, on_conflict: OnConflict
         return Decision::nothing();
     }
     let delete = Decision::write(Step::Delete, ConditionalWrite::delete(entry, now));
-    if life.left(Some(now)) {
+    if life.left(Some(now)) && life.undone != Undone::All {
         delete
     } else {
         Decision::conflict(Conflict::ItemChanged, on_conflict, delete)
@@ -155,7 +155,8 @@ fn created(entry: &MergedEntry, life: &Life, now: &Item, on_conflict: OnConflict
 fn gone(entry: &MergedEntry, life: &Life, before: &Item, on_conflict: OnConflict) -> Decision {
     let put = |item| Decision::write(Step::Put, ConditionalWrite::put(entry, item, None));
     if life.left(None) {
-        put(before)
+        // Recreated by a restore, or by others before it, others have deleted it since.
+        if life.undone == Undone::All { Decision::nothing() } else { put(before) }
     } else if life.attributes.is_empty() {
         // The run left it as it was, or all that it changed is restored.
         Decision::nothing()
@@ -310,6 +311,36 @@ mod tests {
             update.body["ConditionExpression"].as_str().unwrap().contains("attribute_not_exists")
         );
         assert_eq!(writes_to_restore(&entry, &shared, Some(&item(&[("a", 7), ("b", 8)]))), []);
+    }
+
+    #[test]
+    fn behind_a_restore_that_came_to_its_end_all_is_the_work_of_others() {
+        let (one, two) = (item(&[("p", 1)]), item(&[("p", 2)]));
+        let price = || Conflict::AttributeChanged("p".to_owned());
+        type Image<'i> = Option<&'i Item>;
+        let check = |(before, after): (Image<'_>, Image<'_>), now, expected: &[Conflict]| {
+            for outcome in [Outcome::Written, Outcome::InDoubt] {
+                let mut entry = entry(before, after, outcome);
+                entry.settled();
+                let skipped = decide(&entry, now, OnConflict::Skip);
+                assert_eq!((skipped.writes, skipped.conflicts.as_slice()), (vec![], expected));
+                let forced = decide(&entry, now, OnConflict::Overwrite);
+                assert_eq!(
+                    (!forced.writes.is_empty(), forced.conflicts),
+                    (!expected.is_empty(), expected.to_vec())
+                );
+            }
+        };
+        let (updated, created, deleted) =
+            ((Some(&one), Some(&two)), (None, Some(&two)), (Some(&one), None));
+        // Others have written what the run had left.
+        check(updated, Some(&two), &[price()]);
+        check(created, Some(&two), &[Conflict::ItemChanged]);
+        // They have deleted what the run had deleted.
+        check(deleted, None, &[]);
+        check(updated, Some(&one), &[]);
+        check(created, None, &[]);
+        check(deleted, Some(&one), &[]);
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod moves;
 mod partitions;
 mod place;
 mod read;
+mod settled;
 mod speed;
 mod tables;
 mod write;

@@ -33,6 +33,8 @@ pub enum Undone {
     Nothing,
     /// Some attributes, which are not among those of the life any more.
     Attributes,
+    /// All that was the run's: what was left then is what others wrote.
+    All,
     /// The whole item: it was deleted or recreated, or became as it was before the run.
     Item,
 }
@@ -51,7 +53,8 @@ pub struct Overtaken {
 pub struct Touched {
     /// Its value before the run's first write of it, or what others wrote over that one.
     pub before: Option<AttributeValue>,
-    /// What the run may have left, as [`Life::afters`]; nothing where others have written over it.
+    /// What the run may have left, as [`Life::afters`]; nothing where others have written over it,
+    /// or a restore has left it to others.
     pub afters: Vec<Option<ValueDigest>>,
     /// Whether any write of it is known to have been carried out.
     is_known: bool,
@@ -86,6 +89,15 @@ impl Life {
             let found = by.before.as_ref().and_then(|item| item.get(name));
             !is_written && found != touched.before.as_ref()
         });
+    }
+
+    /// Takes in that a restore has come to its end. It has looked at the item: what it did not
+    /// restore was as before the run, or others had changed it.
+    pub(super) fn settled(&mut self) {
+        if self.undone != Undone::Item {
+            self.undone = Undone::All;
+        }
+        self.attributes.values_mut().for_each(|touched| touched.afters.clear());
     }
 
     /// Takes in a write of what this life left.

@@ -130,6 +130,11 @@ impl MergedEntry {
         }
     }
 
+    /// Takes in that a restore has come to its end which has left nothing of the run here.
+    pub fn settled(&mut self) {
+        self.lives.iter_mut().for_each(Life::settled);
+    }
+
     /// Whether a write changed this attribute, or may have.
     pub fn touches(&self, name: &str) -> bool {
         self.lives.iter().any(|life| life.attributes.contains_key(name))

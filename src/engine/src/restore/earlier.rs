@@ -4,6 +4,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::sync::Arc;
 
 use dm_contract::plan::OnConflict;
 use dm_contract::restored::Conflict;
@@ -16,12 +17,15 @@ use crate::journal::JournalReader;
 use crate::restore::Result;
 use crate::restore::lost::{Lost, LostItems};
 use crate::restore::partitions::{Merged, Partitions, Place};
+use crate::restore::settled::Settled;
 
 /// Earlier restores that stand.
 #[derive(Debug)]
 pub struct Earlier {
     on_conflict: OnConflict,
     restores: Vec<(Partitions, Reach)>,
+    /// What the last one that came to its end has left of the run.
+    settled: Option<Arc<Settled>>,
 }
 
 /// How far a restore came.
@@ -40,6 +44,7 @@ pub struct EarlierPart {
     written: Vec<(Merged, Reach)>,
     /// What was deleted by accident and not returned.
     lost: LostItems,
+    settled: Option<Arc<Settled>>,
 }
 
 impl Earlier {
@@ -50,9 +55,13 @@ impl Earlier {
         on_conflict: OnConflict,
         parts: usize,
     ) -> Result<Self> {
-        let mut earlier = Self { on_conflict, restores: Vec::new() };
+        let mut earlier = Self { on_conflict, restores: Vec::new(), settled: None };
         let entries = ledger::entries(archive, Some(source.migration())).await?;
-        for (entry, reach) in standing(&entries, (source, last)) {
+        let standing = standing(&entries, (source, last));
+        if let Some(whole) = last_whole(&entries, &standing, source) {
+            earlier.settled = Settled::of(archive, whole).await?.map(Arc::new);
+        }
+        for (entry, reach) in standing {
             match JournalReader::of_run(archive, &entry.run).await {
                 Ok(readers) => {
                     let partitions = Partitions::fill_in(&readers, parts).await?;
@@ -87,7 +96,8 @@ impl Earlier {
             })?;
             written.push((merged.unwrap_or_default(), *reach));
         }
-        Ok(EarlierPart { on_conflict: self.on_conflict, written, lost })
+        let (on_conflict, settled) = (self.on_conflict, self.settled.clone());
+        Ok(EarlierPart { on_conflict, written, lost, settled })
     }
 }
 
@@ -111,6 +121,22 @@ fn standing<'e>(
     restores.into_iter().enumerate().map(|(at, entry)| (entry, reach(at))).collect()
 }
 
+/// The last of these restores that came to its end, unless a later run of the migration was restored
+/// since, or a restore of this one: that may have brought back what this run had left.
+fn last_whole<'e>(
+    entries: &[LedgerEntry],
+    standing: &[(&'e LedgerEntry, Reach)],
+    source: &RunName,
+) -> Option<&'e LedgerEntry> {
+    let whole = standing.iter().rev().map(|(entry, _)| *entry);
+    let whole = whole.into_iter().find(|entry| entry.completed.is_some())?;
+    let may_bring_back = |entry: &LedgerEntry| match entry.begun.kind {
+        Kind::Restore(of) => entry.run.number() > whole.run.number() && of > source.number(),
+        Kind::Apply => false,
+    };
+    (!entries.iter().any(may_bring_back)).then_some(whole)
+}
+
 impl EarlierPart {
     /// What is known of this key besides the run's own entries.
     pub fn restored<'e>(&self, entry: &'e MergedEntry) -> Cow<'e, MergedEntry> {
@@ -118,6 +144,9 @@ impl EarlierPart {
         let place = place(&entry);
         for by in self.written.iter().filter_map(|(merged, _)| merged.get(&place)) {
             entry.to_mut().restored(by);
+        }
+        if self.settled.as_ref().is_some_and(|settled| settled.includes(&place, &entry)) {
+            entry.to_mut().settled();
         }
         entry
     }
