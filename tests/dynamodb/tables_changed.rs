@@ -195,3 +195,34 @@ async fn a_table_that_the_run_deleted_is_a_loss_only_where_it_was_there_before()
     );
     assert_eq!(database().items(&kept).await.len(), 1);
 }
+
+/// A program that copies a table to a new one and deletes it, and one that loads a table anew.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_may_be_a_copy_of_a_deleted_table_is_kept_whatever_is_accepted() {
+    let accepted = [Mismatch::TableReplaced];
+    for is_renamed in [true, false] {
+        let (archive, old) = (archive(), fresh_name("old"));
+        database().ok("CreateTable", &crate::suite::table("hash", &old)).await;
+        database().ok("PutItem", &put(&old, "a")).await;
+        let new = if is_renamed { fresh_name("new") } else { old.clone() };
+        let (create, delete) = (crate::suite::table("hash", &new), json!({"TableName": old}));
+        let run = Run::new(&archive);
+        if is_renamed {
+            run.ok("CreateTable", &create).await;
+            run.ok("PutItem", &put(&new, "a")).await;
+            run.ok("DeleteTable", &delete).await;
+        } else {
+            run.ok("DeleteTable", &delete).await;
+            run.ok("CreateTable", &create).await;
+            run.ok("PutItem", &put(&new, "a")).await;
+        }
+        assert!(run.engine.close().await);
+        assert!(run.restored_accepting(Mode::Apply, &[]).await.is_err());
+        for mode in [Mode::DryRun, Mode::Apply] {
+            let report = run.restored_accepting(mode, &accepted).await.unwrap();
+            assert_eq!((report.counts.deleted, report.conflicts), (0, 1), "{report:?}");
+            assert_eq!(report.listed[0].conflict, Conflict::OnlyCopy);
+        }
+        assert_eq!(database().items(&new).await.len(), 1);
+    }
+}

@@ -40,6 +40,11 @@ impl Moves {
         }
     }
 
+    /// Takes note that a table cannot be recreated.
+    pub fn see_lost_table(&self) {
+        self.0.lock().add_table();
+    }
+
     /// Whether the entries of the run must be compared with items that are missing, before what it
     /// created is deleted.
     fn must_compare(&self) -> bool {

@@ -21,7 +21,8 @@ impl Restore {
     }
 
     /// Stops the restore of a run that deleted a table, unless a person has accepted that: no
-    /// restore recreates it, so what the run wrote elsewhere may be the only copy of its items.
+    /// restore recreates it, so what the run wrote elsewhere may be the only copy of its items, and
+    /// is kept in any case.
     /// Whether a deletion in doubt was carried out, the table says: one with the id on record was
     /// not deleted.
     pub(in crate::restore) async fn check_tables(&self, mut calls: TableCalls) -> Result<()> {
@@ -38,8 +39,11 @@ impl Restore {
             calls.found(doubtful.into_iter().filter(is_there).collect());
         }
         let calls = self.table_calls.get_or_init(|| calls);
-        let is_accepted = self.own.plan.accept.contains(&Mismatch::TableReplaced);
-        let Some(table) = calls.lost_table().filter(|_| !is_accepted) else { return Ok(()) };
+        let Some(table) = calls.lost_table() else { return Ok(()) };
+        if self.own.plan.accept.contains(&Mismatch::TableReplaced) {
+            self.moves.see_lost_table();
+            return Ok(());
+        }
         let what = format!(
             "the run deleted table {table}, which a restore cannot recreate. What the run wrote \
              elsewhere may be the only copy of its items"

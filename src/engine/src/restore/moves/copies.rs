@@ -22,6 +22,9 @@ pub struct Missing {
     values: HashMap<u64, Value>,
     /// Values and attributes of all items.
     size: usize,
+    /// Whether every created item may be a copy: there are too many missing to compare, or a table
+    /// is missing.
+    any: bool,
     /// When the run created items, until they are compared.
     created: Vec<Sequence>,
     /// Created items that were written next to the deletion of an item whose copy nothing else
@@ -69,7 +72,8 @@ impl Missing {
         let attributes: Vec<u64> =
             others.map(|(name, value)| attribute(name, &ValueDigest::of_value(value))).collect();
         self.size += values.len() + attributes.len();
-        if self.is_full() {
+        self.any |= self.size > MOVED_VALUES_MAX;
+        if self.any {
             return;
         }
         let at = self.items.len();
@@ -93,13 +97,13 @@ impl Missing {
         });
     }
 
-    /// Whether there are too many to know what connects them with their copies.
-    fn is_full(&self) -> bool {
-        self.size > MOVED_VALUES_MAX
+    /// Takes note that a whole table is missing, of whose items nothing is known.
+    pub fn add_table(&mut self) {
+        self.any = true;
     }
 
     pub fn must_compare(&self) -> bool {
-        !self.items.is_empty() && !self.is_full()
+        !self.items.is_empty() && !self.any
     }
 
     /// Takes in an entry of the run.
@@ -160,10 +164,9 @@ impl Missing {
         }
     }
 
-    /// Whether a created item may be the copy of one that is missing. With too many missing, every
-    /// item may be.
+    /// Whether a created item may be the copy of one that is missing.
     pub fn may_be(&self, entry: &MergedEntry) -> bool {
-        if self.is_full() || self.nearest.contains(&entry.last()) {
+        if self.any || self.nearest.contains(&entry.last()) {
             return true;
         }
         if self.items.is_empty() {
