@@ -117,8 +117,8 @@ impl Work {
             if seed >= self.until {
                 return (steps, shown);
             }
-            let applied = self.leg != Leg::DryRun;
-            let program = program(seed, (self.statements)(seed), applied, Database::under_test());
+            let database = Database::under_test();
+            let program = program(seed, (self.statements)(seed), self.leg, database);
             steps += program.steps.len();
             if let Some(difference) = run(&program, self.leg, &mut tables).await {
                 let (smallest, difference) =

@@ -317,8 +317,7 @@ mod tests {
     fn behind_a_restore_that_came_to_its_end_all_is_the_work_of_others() {
         let (one, two) = (item(&[("p", 1)]), item(&[("p", 2)]));
         let price = || Conflict::AttributeChanged("p".to_owned());
-        type Image<'i> = Option<&'i Item>;
-        let check = |(before, after): (Image<'_>, Image<'_>), now, expected: &[Conflict]| {
+        let check = |(before, after), now, expected: &[Conflict]| {
             for outcome in [Outcome::Written, Outcome::InDoubt] {
                 let mut entry = entry(before, after, outcome);
                 entry.settled();

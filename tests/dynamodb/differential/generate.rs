@@ -1,7 +1,9 @@
 //! Random programs over few keys and few values, so that their steps meet each other.
 
+use dm_contract::plan::JournalMode;
 use serde_json::{Map, Value, json};
 
+use super::Leg;
 use super::database::Database;
 use super::random::Random;
 use super::reads::LOCAL;
@@ -37,7 +39,7 @@ pub struct Step {
 pub const CLIENTS: u8 = 3;
 
 /// The program of a seed.
-pub fn program(seed: u64, statements: bool, applied: bool, database: Database) -> Program {
+pub fn program(seed: u64, statements: bool, leg: Leg, database: Database) -> Program {
     let mut random = Random(seed);
     let table = random.pick(&[
         "hash", "range", "range", "strings", "number", "binary", "binaries", "indexed", "indexed",
@@ -49,7 +51,7 @@ pub fn program(seed: u64, statements: bool, applied: bool, database: Database) -
         table,
         in_other: false,
         database,
-        applied,
+        leg,
         statements,
         client: 0,
         parameters: Map::new(),
@@ -86,8 +88,8 @@ pub struct Generator {
     in_other: bool,
     /// What is avoided, because this one departs from AWS there.
     pub database: Database,
-    /// Whether writes reach the database on both sides, so that its departures are on both.
-    pub applied: bool,
+    /// How it is run beside the database.
+    pub leg: Leg,
     /// Whether PartiQL statements are among the steps.
     statements: bool,
     /// Whose step is being made. Each client has its own partitions, so that its answers do not
@@ -103,6 +105,16 @@ pub struct Generator {
 pub const ATTRIBUTES: [&str; 8] = ["n", "s", "m", "q", "x", "z", "k", "w"];
 
 impl Generator {
+    /// Whether writes reach the database on both sides, so that its departures are on both.
+    fn applied(&self) -> bool {
+        self.leg != Leg::DryRun
+    }
+
+    /// Whether the guard computes what an update returns.
+    pub fn computes(&self) -> bool {
+        matches!(self.leg, Leg::DryRun | Leg::Journaled(JournalMode::Cheap))
+    }
+
     /// Whether the table has no sort key.
     pub fn is_simple(&self) -> bool {
         is_simple(self.table)
@@ -284,7 +296,7 @@ impl Generator {
 
     /// At times asks what a write of one item consumes, and of its item collection.
     pub fn ask_of_one(&mut self, body: &mut Value) {
-        if self.applied || self.database.is_dynoxide() {
+        if self.applied() || self.database.is_dynoxide() {
             self.ask(body);
         }
     }

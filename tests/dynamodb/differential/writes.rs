@@ -116,7 +116,7 @@ impl Generator {
         body["ReturnValues"] = self.random.pick(&values).into();
         // Of a place in a document, each database returns another part.
         let text = body["UpdateExpression"].as_str().unwrap_or_default();
-        if !self.applied && (text.contains('[') || text.contains(".x")) {
+        if self.computes() && (text.contains('[') || text.contains(".x")) {
             body["ReturnValues"] = "ALL_NEW".into();
         }
         self.ask_of_one(&mut body);

@@ -31,7 +31,7 @@ async fn kept(bed: &Bed, taken: &[usize]) -> Vec<String> {
     let id = |key: Option<Value>| key.unwrap()["id"]["S"].as_str().unwrap().to_owned();
     let mut copies: Vec<String> = copies.map(|listed| id(listed.key.clone())).collect();
     copies.sort();
-    assert_eq!(report.conflicts as usize, taken.len() + copies.len());
+    assert_eq!(report.conflicts, (taken.len() + copies.len()) as u64);
     let stays = bed.items().await.into_iter().map(|item| id(Some(item)));
     let mut stays: Vec<String> = stays.filter(|id| id.ends_with("-new")).collect();
     stays.sort();

@@ -34,7 +34,7 @@ pub enum Found {
     Run(Box<FoundRun>),
     /// Of a restore or its preview.
     Restore {
-        report: RestoreReport,
+        report: Box<RestoreReport>,
         of: String,
         /// The name of its page, where none is given.
         page: PathBuf,
@@ -97,7 +97,7 @@ pub fn of_file(path: &Path) -> Result<Found, ReportVerbError> {
         Parsed::Run(report) => *report,
         Parsed::Restore(report) => {
             let of = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            return Ok(Found::Restore { report, of, page });
+            return Ok(Found::Restore { report: Box::new(report), of, page });
         }
     };
     let difference = difference_path(path);
@@ -289,7 +289,7 @@ async fn kept(
                 let of = page.with_extension("").display().to_string();
                 // Dry runs have separate folders in the archive.
                 report.preview.get_or_insert(path.contains("/dry-run-"));
-                return Ok(Found::Restore { report, of, page });
+                return Ok(Found::Restore { report: Box::new(report), of, page });
             }
         }
     }

@@ -54,7 +54,9 @@ impl Moves {
     /// Compares entries of the run with the missing items.
     fn compare(&self, entries: &[MergedEntry]) {
         let mut missing = self.0.lock();
-        entries.iter().for_each(|entry| missing.compare(entry));
+        for entry in entries {
+            missing.compare(entry);
+        }
     }
 
     /// All entries of the run were compared.

@@ -63,7 +63,7 @@ struct Value {
 impl Missing {
     /// Takes note of an item that could not be recreated, and what it was.
     pub fn add(&mut self, entry: &MergedEntry, item: &Item) {
-        let others = item.iter().filter(|(name, _)| !entry.key.contains_key(*name));
+        let others = item.iter().filter(|(name, _)| !entry.key.contains_key(name));
         let largest = others.clone().max_by_key(|(_, value)| value.size());
         // Of an item with a key alone nothing is lost: its key is taken.
         let Some((name, value)) = largest else { return };
