@@ -156,8 +156,9 @@ pub fn may_have_started(pod: &Pod) -> bool {
 }
 
 /// Whether the program ended with exit code 0 before anybody asked it to stop, and with all that it
-/// had started: a program that handles the request may end with 0 half way. What the program's container says of itself counts
-/// only against it. A restore ends with 0 only where it has finished.
+/// had started: a program that handles the request may end with 0 half way. What the program's
+/// container says of itself counts only against it. A restore ends with 0 only where it has
+/// finished.
 pub fn ended_well(pod: &Pod) -> bool {
     let Some(ended) = program_end(pod).filter(|ended| ended.exit_code == 0) else { return false };
     let is_incomplete =
