@@ -25,9 +25,6 @@ async fn recreate(bed: &Bed, migration: &Written) {
     bed.submit(migration).await;
 }
 
-/// How often an event is looked for, twice a second.
-const EVENT_CHECKS: u32 = 120;
-
 /// Its result was adopted, and its program not run again.
 async fn is_adopted(bed: &Bed, name: &str) {
     let applied = bed.phase(name, Phase::Applied).await;
@@ -37,15 +34,7 @@ async fn is_adopted(bed: &Bed, name: &str) {
     let from = format!("{}.{name}/{}", bed.namespace, report.run);
     assert_eq!(report.adopted_from.as_deref(), Some(from.as_str()));
     assert_eq!(executions(bed, name).await, "1");
-    // Events are posted after status.
-    for _ in 0..EVENT_CHECKS {
-        let events = bed.kubectl(&["get", "events", "--output=custom-columns=R:.reason"]);
-        if events.contains("Adopted") {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    }
-    panic!("no event Adopted");
+    bed.event("Adopted").await;
 }
 
 #[tokio::test]

@@ -49,20 +49,6 @@ fn events(bed: &Bed, name: &str) -> Vec<String> {
     events.into_iter().map(|(_, reason)| reason).collect()
 }
 
-/// Waits until a migration's last event has this reason: events are posted after status.
-async fn told(bed: &Bed, name: &str, reason: &str) {
-    for _ in 0..EVENT_CHECKS {
-        if events(bed, name).last().is_some_and(|last| last == reason) {
-            return;
-        }
-        tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    }
-    panic!("no event {reason}: {:?}", events(bed, name));
-}
-
-/// How often an event is looked for, twice a second.
-const EVENT_CHECKS: u32 = 120;
-
 /// What `kubectl describe` shows of a dry run, in this order.
 const DRY_RUN: &[&str] = &[
     "Status:",
@@ -114,7 +100,7 @@ async fn from_a_dry_run_to_applied() {
 
     bed.patch("m", &json!({"spec": {"dryRun": false}})).await;
     bed.phase("m", Phase::Applied).await;
-    told(&bed, "m", "Applied").await;
+    bed.event("Applied").await;
     let wide = bed.kubectl(&["get", "dm", "--output", "wide"]);
     in_order(&wide, &["PROGRESS", "EXECUTION TIME", "FINALIZATION TIME", "RUN", "REASON"]);
     in_order(&wide, &["\nm ", "Applied", "100%", "Every car", "Z ", "Z ", "2 ", "Applied"]);
@@ -148,7 +134,7 @@ async fn a_failure_says_four_things() {
     let migration = Written::python("m", PRICES).set("script.args", json!(["fail"])).applied();
     bed.submit(&migration).await;
     bed.phase("m", Phase::Failed).await;
-    told(&bed, "m", "ProgramFailed").await;
+    bed.event("ProgramFailed").await;
     let get = bed.kubectl(&["get", "dm"]);
     in_order(&get, &["\nm ", "local", "Failed", "3 written"]);
     let described = bed.kubectl(&["describe", "dm", "m"]);

@@ -3,6 +3,7 @@
 
 use dm_contract::plan::{Mode, Policy};
 use dm_contract::report::Fidelity;
+use dm_guard::Guard;
 use serde_json::{Value, json};
 
 use crate::bed::{self, Endpoint, database};
@@ -16,6 +17,13 @@ async fn seeded(kind: &str) -> String {
         database().ok("PutItem", &json!({"TableName": name, "Item": item})).await;
     }
     name
+}
+
+/// A guard of an apply with a journal.
+async fn journaled() -> (Guard, Endpoint) {
+    let mut plan = bed::plan(Mode::Apply, Policy::default());
+    plan.archive = Some(bed::archive("memory://"));
+    bed::guard(&plan).await
 }
 
 async fn sql(endpoint: &Endpoint, text: &str, more: Value) -> Value {
@@ -71,13 +79,10 @@ async fn a_statement_that_is_not_understood_becomes_a_remark() {
     assert_eq!((remarks[0].fidelity, remarks[0].count), (Fidelity::Approximate, 1));
 }
 
-/// DynamoDB takes these two, and the guard does not understand them.
 #[tokio::test]
 async fn with_a_journal_a_select_that_is_not_understood_is_the_databases_to_answer() {
     let name = seeded("range").await;
-    let mut plan = bed::plan(Mode::Apply, Policy::default());
-    plan.archive = Some(bed::archive("memory://"));
-    let (guard, journaled) = bed::guard(&plan).await;
+    let (guard, journaled) = journaled().await;
     let select = format!("SELECT pos FROM (\"{name}\") WHERE id = 'a' AND n = -(-1)");
     let answer = sql(&journaled, &select, json!({})).await;
     assert_eq!(answer, sql(&database(), &select, json!({})).await);
@@ -101,9 +106,7 @@ async fn with_a_journal_a_select_that_is_not_understood_is_the_databases_to_answ
 #[tokio::test]
 async fn a_transaction_of_statements_has_an_entry_for_each_item_that_it_changes() {
     let name = seeded("range").await;
-    let mut plan = bed::plan(Mode::Apply, Policy::default());
-    plan.archive = Some(bed::archive("memory://"));
-    let (guard, journaled) = bed::guard(&plan).await;
+    let (guard, journaled) = journaled().await;
     let statements = |exists: u32| {
         let texts = [
             format!("EXISTS(SELECT * FROM \"{name}\" WHERE id = 'a' AND pos = 0 AND n = {exists})"),

@@ -288,6 +288,21 @@ impl Bed {
         }
     }
 
+    /// Waits for an event of this reason: events are posted after status.
+    pub async fn event(&self, reason: &str) {
+        let posted = async {
+            loop {
+                let events = self.kubectl(&["get", "events", "--output=custom-columns=R:.reason"]);
+                if events.lines().any(|event| event.trim_end() == reason) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        };
+        let waited = tokio::time::timeout(LONGEST, posted).await;
+        waited.unwrap_or_else(|_| panic!("waited {} s for event {reason}", LONGEST.as_secs()));
+    }
+
     /// What kubectl prints in the namespace.
     pub fn kubectl(&self, arguments: &[&str]) -> String {
         let mut all = vec!["--namespace", &self.namespace];

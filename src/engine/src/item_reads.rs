@@ -54,6 +54,10 @@ pub async fn get_items(
     consistency: Consistency,
     count_units: impl Fn(f64),
 ) -> Result<HashMap<ItemKey, Item>, Fault> {
+    if let [key] = keys {
+        let item = get_item(reader, table, key, consistency, count_units).await?;
+        return Ok(item.map(|item| ((*key).clone(), item)).into_iter().collect());
+    }
     let mut found = HashMap::with_capacity(keys.len());
     for part in keys.chunks(BATCH_GET_KEYS_MAX) {
         let mut asked = whole_request(table, part, consistency);

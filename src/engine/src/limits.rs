@@ -228,8 +228,8 @@ pub const RESTORE_PAGES_AT_ONCE: usize = 4;
 /// copies: some 50 MB. With more, it keeps every item that the run created.
 pub const MOVED_VALUES_MAX: usize = 1_000_000;
 
-/// Missing items with one value in common. A value of more of them tells none from the others, and
-/// each created item would be compared with all.
+/// Missing items with one value in common. A value that more of them have identifies none of them,
+/// and each created item would be compared with all.
 pub const MOVED_VALUE_ITEMS_MAX: usize = 64;
 
 /// Created items that may all be the copy of one missing item: those of a batch of 25 (DynamoDB API

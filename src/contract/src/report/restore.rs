@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dry_run::is_zero;
 use crate::plan::OnConflict;
 use crate::restored::{Conflict, ConflictGroup, NotRestored};
 
@@ -31,11 +32,6 @@ impl RestoreCounts {
     pub fn written(&self) -> u64 {
         self.restored + self.deleted + self.recreated
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// What a restore has done, or would do.

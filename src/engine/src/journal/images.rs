@@ -126,9 +126,6 @@ impl Images {
         keys: &[&ItemKey],
         consistency: Consistency,
     ) -> Result<Vec<Option<Item>>, Fault> {
-        if let [key] = keys {
-            return Ok(vec![self.read_as(table, key, consistency).await?]);
-        }
         let count = |units| self.count(units);
         let reading = item_reads::get_items(&self.upstream, table, keys, consistency, count);
         let mut found = reading.await?;

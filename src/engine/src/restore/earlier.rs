@@ -121,8 +121,8 @@ fn standing<'e>(
     restores.into_iter().enumerate().map(|(at, entry)| (entry, reach(at))).collect()
 }
 
-/// The last of these restores that came to its end, unless a later run of the migration was
-/// restored since, or a restore of this one: that may have brought back what this run had left.
+/// The last of these restores that completed, unless a later run of the migration, or a restore of
+/// this one, was restored since: that may have rewritten what this run had left.
 fn last_whole<'e>(
     entries: &[LedgerEntry],
     standing: &[(&'e LedgerEntry, Reach)],

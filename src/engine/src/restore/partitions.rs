@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+use std::hash::{DefaultHasher, Hash, Hasher as _};
 use std::io::{self, BufRead as _, BufReader, BufWriter, Seek as _, Write as _};
 
 use crate::limits;
@@ -21,6 +21,13 @@ pub type Place = (String, ItemDigest);
 
 /// Merged entries by their places.
 pub type Merged = BTreeMap<Place, MergedEntry>;
+
+/// A hash for use within one restore: it is not kept.
+pub fn hash(of: &(impl Hash + ?Sized)) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
 
 /// Entries by a hash of their keys, and what became of their writes.
 #[derive(Debug)]
@@ -88,9 +95,8 @@ impl Partitions {
         if !self.tables.contains(&entry.table) {
             self.tables.insert(entry.table.clone());
         }
-        let mut hasher = DefaultHasher::new();
-        (&entry.table, ItemDigest::of_item(&entry.key)).hash(&mut hasher);
-        let at = usize::try_from(hasher.finish() % self.parts.len() as u64).unwrap_or(0);
+        let place = hash(&(&entry.table, ItemDigest::of_item(&entry.key)));
+        let at = usize::try_from(place % self.parts.len() as u64).unwrap_or(0);
         let mut line = Vec::new();
         Record::Entry(entry).write_line(&mut line);
         self.parts[at].write_all(&line)

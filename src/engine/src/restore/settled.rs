@@ -3,7 +3,6 @@
 //! is left to a further restore.
 
 use std::collections::HashSet;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use dm_contract::report::ListedConflict;
 use dm_contract::restored::Conflict;
@@ -13,7 +12,7 @@ use dm_dynamodb::value::item_from_json;
 use crate::archive::ledger::{LedgerEntry, RunOutcome};
 use crate::archive::{Archive, ArchiveError};
 use crate::restore::conflicts::part_name;
-use crate::restore::partitions::Place;
+use crate::restore::partitions::{Place, hash};
 
 /// The keys at which a restore left something of the run, by hashes of their places.
 #[derive(Debug, Default)]
@@ -74,10 +73,4 @@ impl Settled {
         let is_undecided = self.changed.contains(&place) && entry.first().is_some();
         !self.left.contains(&place) && !is_undecided
     }
-}
-
-fn hash(place: &Place) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    place.hash(&mut hasher);
-    hasher.finish()
 }

@@ -1,13 +1,11 @@
 //! Base images: what the database has for a key, read consistently, once, before the first write.
 
-use std::collections::HashMap;
-
 use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 
 use crate::fault::Fault;
-use crate::item_reads::{self, BATCH_GET_KEYS_MAX, Consistency};
+use crate::item_reads::{self, Consistency};
 use crate::operation::ReadOperation;
 use crate::overlay::Overlay;
 use crate::overlay::state::entry::Entry;
@@ -29,14 +27,18 @@ impl Overlay {
                 }
             }
         }
-        for keys in unknown.chunks(BATCH_GET_KEYS_MAX) {
-            let mut images = self.read(table, keys).await?;
-            let mut state = self.state();
-            for key in keys {
-                if !state.knows(table, key)? {
-                    let base = images.remove(*key);
-                    state.put(table, key, None, &Entry::unchanged(base))?;
-                }
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        let count = |units| self.tally().read_units(units);
+        let (reader, schema) = (self.upstream(), &table.schema);
+        let reading = item_reads::get_items(reader, schema, &unknown, Consistency::Strong, count);
+        let mut images = reading.await?;
+        let mut state = self.state();
+        for key in unknown {
+            if !state.knows(table, key)? {
+                let base = images.remove(key);
+                state.put(table, key, None, &Entry::unchanged(base))?;
             }
         }
         Ok(())
@@ -58,21 +60,6 @@ impl Overlay {
         let count = |units| self.tally().read_units(units);
         let (reader, table) = (self.upstream(), &table.schema);
         item_reads::get_item(reader, table, key, Consistency::Strong, count).await
-    }
-
-    /// Items as the database has them, by their keys.
-    async fn read(
-        &self,
-        table: &Table,
-        keys: &[&ItemKey],
-    ) -> Result<HashMap<ItemKey, Item>, Fault> {
-        if let [key] = keys {
-            let found = self.read_one(table, key).await?;
-            return Ok(found.map(|item| ((*key).clone(), item)).into_iter().collect());
-        }
-        let count = |units| self.tally().read_units(units);
-        let (reader, table) = (self.upstream(), &table.schema);
-        item_reads::get_items(reader, table, keys, Consistency::Strong, count).await
     }
 
     /// Sends a read and counts its units.

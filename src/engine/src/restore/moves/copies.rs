@@ -3,12 +3,12 @@
 //! have it under another name.
 
 use std::collections::{HashMap, HashSet};
-use std::hash::{DefaultHasher, Hash, Hasher as _};
 
 use dm_dynamodb::journal::{MergedEntry, Sequence, ValueDigest};
 use dm_dynamodb::value::Item;
 
 use crate::limits::{MOVED_COPIES_MAX, MOVED_VALUE_ITEMS_MAX, MOVED_VALUES_MAX};
+use crate::restore::partitions::hash;
 
 /// What is known of the missing items.
 #[derive(Debug, Default)]
@@ -188,8 +188,8 @@ impl Missing {
         items.filter(has_all).collect()
     }
 
-    /// Whether one of the values tells a missing item from all others that the run deleted, and
-    /// few created items have it.
+    /// Whether one of the values belongs to a missing item and to no other item that the run
+    /// deleted, and few created items have it.
     fn has_telling(&self, values: &HashSet<u64>) -> bool {
         values.iter().filter_map(|value| self.values.get(value)).any(|value| {
             let is_telling = value.deleted <= 1 && value.created <= MOVED_COPIES_MAX;
@@ -236,10 +236,4 @@ fn values_left(entry: &MergedEntry) -> HashSet<u64> {
 
 fn attribute(name: &str, value: &ValueDigest) -> u64 {
     hash(&(name, value))
-}
-
-fn hash(of: &(impl Hash + ?Sized)) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    of.hash(&mut hasher);
-    hasher.finish()
 }
