@@ -13,8 +13,8 @@ pub struct AgentResources {
     /// run. Default: the chart's `agentResources.guard`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub guard: Option<ResourceRequirements>,
-    /// Resources of the containers that copy files and read or write the ledger. Default: the
-    /// chart's `agentResources.prepare`.
+    /// Resources of the containers that copy files, read or write the ledger, and check the target.
+    /// Default: the chart's `agentResources.prepare`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub prepare: Option<ResourceRequirements>,
 }

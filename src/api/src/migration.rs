@@ -268,7 +268,7 @@ pub struct RestoreSettings {
 #[serde(rename_all = "camelCase")]
 pub struct Script {
     /// ConfigMap with the files. They are copied into an immutable object of the run before its Job
-    /// exists, so a later edit does not change what runs.
+    /// exists, so a later edit does not change what a run executes; it cancels a dry run.
     pub config_map: FilesConfigMap,
     /// Path of the file to run, in the folder. Default: the only file, or the only one whose name
     /// without suffix is `main`.
@@ -392,7 +392,7 @@ pub struct PodSettings {
     #[x_kube(validation = Rule::new("self != 65533").message("65533 is the guard's user"))]
     pub run_as_user: Option<i64>,
     /// Seconds between SIGTERM and SIGKILL when the pod is stopped. Default: 30; with an archive
-    /// 120.
+    /// 120, and at least 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0, max = 86_400))]
     pub termination_grace_period_seconds: Option<i64>,

@@ -144,7 +144,7 @@ pub enum Phase {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Progress {
-    /// Short text for `kubectl get`: a percentage, or what the migration waits for.
+    /// Short text for `kubectl get`: a percentage or count, or what the migration waits for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,
     /// Items that the program has read.

@@ -13,6 +13,7 @@ use dm_engine::journal::{JournalReader, JournalSummary, ReadError};
 
 use crate::answer::{self, Words};
 use crate::archive_place::{Answered, ArchiveVerbError, Place};
+use crate::layout::counted;
 use crate::print::say;
 use crate::{layout, locks};
 use record::{Changes, Journal, Kept, Lock, Run, Runs, Shown};
@@ -280,14 +281,14 @@ async fn verify_all(readers: &[JournalReader]) -> Result<JournalSummary, ReadErr
 fn journal_words(journal: &Journal) -> String {
     let control = match journal.control {
         0 => String::new(),
+        1 => "; 1 change of tables, which is not restored".into(),
         calls => format!("; {} changes of tables, which are not restored", layout::count(calls)),
     };
     format!(
-        "{} entries in {} segments, {} bytes: {} written, {} rejected, {} in doubt, {} \
-         unverified{control}",
-        layout::count(journal.entries),
-        layout::count(journal.segments),
-        layout::count(journal.bytes),
+        "{} in {}, {}: {} written, {} rejected, {} in doubt, {} unverified{control}",
+        counted(journal.entries, "entry"),
+        counted(journal.segments, "segment"),
+        counted(journal.bytes, "byte"),
         layout::count(journal.written),
         layout::count(journal.refused),
         layout::count(journal.in_doubt),

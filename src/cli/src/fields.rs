@@ -6,6 +6,8 @@ use std::fmt;
 
 use serde_json::{Map, Value, json};
 
+use crate::layout::counted;
+
 /// Fields listed for a name that resembles none of them. More would hide the message.
 const LISTED_MAX: usize = 16;
 
@@ -83,9 +85,9 @@ fn check(path: &str, value: &Value, schema: &Value, found: &mut Vec<WrongField>)
 /// What of a value is more or less than its schema allows.
 fn out_of_bounds(value: &Value, schema: &Value) -> Option<String> {
     let (what, count, least, most) = match value {
-        Value::String(text) => ("characters", text.chars().count(), "minLength", "maxLength"),
-        Value::Array(elements) => ("elements", elements.len(), "minItems", "maxItems"),
-        Value::Object(members) => ("names", members.len(), "minProperties", "maxProperties"),
+        Value::String(text) => ("character", text.chars().count(), "minLength", "maxLength"),
+        Value::Array(elements) => ("element", elements.len(), "minItems", "maxItems"),
+        Value::Object(members) => ("name", members.len(), "minProperties", "maxProperties"),
         Value::Number(number) => {
             let (number, bound) = (number.as_f64()?, |name: &str| schema[name].as_f64());
             let low = bound("minimum").filter(|least| number < *least);
@@ -99,8 +101,9 @@ fn out_of_bounds(value: &Value, schema: &Value) -> Option<String> {
     let count = count as u64;
     let low = schema[least].as_u64().filter(|least| count < *least);
     let high = schema[most].as_u64().filter(|most| count > *most);
-    low.map(|least| format!("it has {count} {what}; at least {least} are needed"))
-        .or_else(|| high.map(|most| format!("it has {count} {what}; at most {most} are allowed")))
+    let has = counted(count, what);
+    low.map(|least| format!("it has {has}; the least is {least}"))
+        .or_else(|| high.map(|most| format!("it has {has}; the most is {most}")))
 }
 
 fn object(path: &str, members: &Map<String, Value>, schema: &Value, found: &mut Vec<WrongField>) {
@@ -239,7 +242,7 @@ mod tests {
         let many: Vec<String> = (0..65).map(|n| format!("a{n}")).collect();
         check(
             transform(json!({"table": "cars", "remove": many})),
-            &["spec.transform.remove: it has 65 elements; at most 64 are allowed"],
+            &["spec.transform.remove: it has 65 elements; the most is 64"],
         );
         let mut spec = transform(json!({"table": "cars", "remove": ["a"]}));
         spec["parallelism"] = json!(65);

@@ -9,8 +9,8 @@ use clap::Args;
 use crate::print::say;
 use crate::seed::SEED_FILE;
 
-/// Characters of a name: a Job's name is made of it and more (RFC 1123: labels have 63).
-const NAME_CHARS_MAX: usize = 52;
+/// Characters of a name, as the API server allows them: it is a label of the run's objects.
+const NAME_CHARS_MAX: usize = 63;
 
 /// What kustomize has to know about our kinds, as the worked examples have it.
 const CONFIGURATION: &str = include_str!("../../../migrations/kustomize/datamigration.yaml");

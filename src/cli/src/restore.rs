@@ -87,7 +87,7 @@ pub struct Flags {
     )]
     archive_region: String,
     /// The run to restore, as MIGRATION/NUMBER [default with --folder: the last apply that changed
-    /// something]
+    /// something and is not restored]
     #[arg(
         long,
         value_name = "RUN",

@@ -19,6 +19,7 @@ use crate::database;
 use crate::embedded;
 use crate::ending::{self, Ending};
 use crate::journaled::{Journaled, Outcome};
+use crate::layout::counted;
 use crate::output;
 use crate::patience::Patience;
 use crate::report_files;
@@ -151,8 +152,8 @@ fn outcome(done: &TransformResult, result: &GuardResult) -> Outcome {
     match done.end {
         TransformEnd::Succeeded => Outcome::Succeeded,
         TransformEnd::PartiallyFailed => {
-            let (failed, changed) = (done.failed, done.changed);
-            Outcome::Failed(format!("{failed} items failed; {changed} were changed."))
+            let failed = counted(done.failed, "item");
+            Outcome::Failed(format!("{failed} failed; {} changed.", done.changed))
         }
         TransformEnd::Failed => Outcome::Failed(format!("The transform failed: {why}.")),
         TransformEnd::Interrupted => Outcome::Failed("The transform was interrupted.".into()),

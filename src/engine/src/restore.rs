@@ -361,9 +361,9 @@ impl Restore {
             part += 1;
         }
         let RestoreCounts { restored, deleted, recreated, .. } = report.counts;
+        let (conflicts, s) = (report.conflicts, if report.conflicts == 1 { "" } else { "s" });
         let message = format!(
-            "{restored} restored, {deleted} deleted, {recreated} recreated, {} conflicts",
-            report.conflicts
+            "{restored} restored, {deleted} deleted, {recreated} recreated, {conflicts} conflict{s}"
         );
         let completed = Completed {
             conflicts: Some(report.conflicts),

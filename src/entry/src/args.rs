@@ -18,10 +18,10 @@ Usage:
       for, in --dir.
         --termination-log FILE   gets the result as JSON; /dev/termination-log
         --log-dir DIR            gets the whole output and the result in files too
-        --second-pass ADDR       after a success, tells the guard at that address, and runs the
-                                 program again; only the first run counts. An absolute --dir gets
-                                 its files back first; of another, and of temporary files, none
-                                 may have changed
+        --second-pass ADDR       after a success, reports it to the guard at that address, and runs
+                                 the program again; only the first run counts. An absolute --dir is
+                                 restored to its original files first; of another, and of temporary
+                                 files, none may have changed
         --follow-pause ADDR      stops the program while the guard at that address is paused
       Ends with the program's exit code, 128 + n if signal n ended it, 127 or 126 if it was not
       found or could not be started, 125 for an error in these arguments.

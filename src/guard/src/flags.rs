@@ -46,14 +46,15 @@ pub struct Flags {
     pub access_key_id: Option<String>,
 }
 
-/// What the program does instead of serving. All but `check` need the plan's archive.
+/// What the program does instead of serving. `restore` and `record` need the plan's
+/// archive.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
     /// Check that the target's database and archive can be used, and write the result to the
     /// termination log
     Check,
-    /// Ask the ledger whether the run may begin: exits with 0, or 80 to 87 and the reason in the
-    /// termination log
+    /// Ask the ledger whether the run may begin: exits with 0, or with 80 to 84, 86 or 87 and the
+    /// reason in the termination log
     Ledger,
     /// Restore the run that the plan names; can be interrupted and started again
     Restore,

@@ -215,8 +215,9 @@ fn panicked(error: &JoinError) -> TransformResult {
 /// What the run's log says of a transform.
 fn log(result: &TransformResult) -> Vec<String> {
     let TransformResult { read, changed, unchanged, skipped, failed, .. } = result;
+    let items = if *read == 1 { "item" } else { "items" };
     let mut lines = vec![format!(
-        "{read} items read, {changed} changed, {unchanged} already correct, {skipped} not \
+        "{read} {items} read, {changed} changed, {unchanged} already correct, {skipped} not \
          selected, {failed} failed"
     )];
     if let Some(run) = &result.retried_run {

@@ -13,10 +13,11 @@ pub fn count(count: u64) -> String {
     text
 }
 
-/// A count with its noun: 1 item, 2 items.
+/// A count with its noun: 1 item, 2 items, 2 entries.
 pub fn counted(number: u64, noun: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{} {noun}{plural}", count(number))
+    let many = || noun.strip_suffix('y').map_or(format!("{noun}s"), |stem| format!("{stem}ies"));
+    let noun = if number == 1 { noun.to_owned() } else { many() };
+    format!("{} {noun}", count(number))
 }
 
 /// Units of capacity: whole where they are, else to the half that DynamoDB counts in.
@@ -67,6 +68,8 @@ mod tests {
         }
         assert_eq!(counted(1, "item"), "1 item");
         assert_eq!(counted(1_000, "item"), "1,000 items");
+        assert_eq!(counted(1, "entry"), "1 entry");
+        assert_eq!(counted(0, "entry"), "0 entries");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use dm_contract::report::{
 };
 
 use crate::file::{End, RunReport};
-use crate::numbers::count;
+use crate::numbers::{count, counted};
 use crate::shown;
 use crate::transform;
 use crate::words;
@@ -188,7 +188,7 @@ fn counts(report: &RunReport, table: &TableEffect) -> String {
         (Mode::Apply, None) => ["updated", "put", "deleted"],
     };
     let mut parts = vec![
-        format!("{} items read", count(table.items_read)),
+        format!("{} read", counted(table.items_read, "item")),
         format!("{} {updated}", count(table.updated)),
         format!("{} {created}", count(table.created)),
         format!("{} {deleted}", count(table.deleted)),
@@ -255,13 +255,15 @@ fn calls_text(operations: &[OperationCount]) -> String {
 }
 
 fn underneath(dry_run: &DryRunResult) -> Option<String> {
-    let items = match dry_run.changed_underneath {
-        0 => return None,
-        1 => "1 item was".into(),
-        many => format!("{} items were", count(many)),
-    };
+    let changed = dry_run.changed_underneath;
+    if changed == 0 {
+        return None;
+    }
+    let were = if changed == 1 { "was" } else { "were" };
     Some(format!(
-        "  {items} changed by others during the dry run, which used the values that it read first"
+        "  {} {were} changed by others during the dry run, which used the values that it read \
+         first",
+        counted(changed, "item")
     ))
 }
 

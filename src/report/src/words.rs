@@ -347,14 +347,7 @@ pub fn facts(report: &RunReport) -> Vec<Fact> {
     let archived = result.archived.as_ref();
     let database = about.database.or_else(|| result.database.as_ref().map(ToString::to_string));
     let journal = result.journal.as_ref().map(|journal| {
-        format!(
-            "{} in {}",
-            match journal.entries {
-                1 => "1 entry".into(),
-                many => format!("{} entries", count(many)),
-            },
-            counted(journal.segments, "segment")
-        )
+        format!("{} in {}", counted(journal.entries, "entry"), counted(journal.segments, "segment"))
     });
     [
         ("Database", database),

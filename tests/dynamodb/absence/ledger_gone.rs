@@ -11,7 +11,7 @@ async fn an_archive_that_lost_its_ledger_or_an_entry_of_it_is_not_whole() {
     laptop.exec("b");
     std::fs::write(root.join("ledger/m/000001.begun.json"), "{\"version\":9}").unwrap();
     let (code, told) = laptop.says(&["archive", "verify"]);
-    assert!(code == 1 && told.contains("m/2  1 entries, complete"), "{told}");
+    assert!(code == 1 && told.contains("m/2  1 entry, complete"), "{told}");
     assert!(told.contains("m/1  the ledger's entry"), "{told}");
     let gc = ["archive", "gc", "--older-than-days", "0", "--keep", "0", "--journals-too"];
     let (code, told) = laptop.says(&gc);

@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{DAY_S, Gc};
 use crate::answer::Words;
 use crate::archive_place::Answered;
-use crate::layout;
+use crate::layout::counted;
 use crate::print::say;
 
 /// What was deleted, or would be.
@@ -27,10 +27,10 @@ struct Collected {
 impl Collected {
     fn words(&self) -> String {
         format!(
-            "{} objects of {} runs, {} bytes {}\n",
-            layout::count(self.objects),
-            layout::count(self.runs.len() as u64),
-            layout::count(self.bytes),
+            "{} of {}, {} {}\n",
+            counted(self.objects, "object"),
+            counted(self.runs.len() as u64, "run"),
+            counted(self.bytes, "byte"),
             if self.deleted { "deleted" } else { "would be deleted" },
         )
     }

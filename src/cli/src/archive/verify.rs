@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::{Verify, none, verify_all};
 use crate::answer::{self, Words};
 use crate::archive_place::Answered;
+use crate::layout::counted;
 use crate::{layout, print};
 
 /// What is to be said of one run.
@@ -115,9 +116,10 @@ async fn verified(archive: &Archive, run: &RunName) -> (bool, String) {
         Ok((true, _)) => (true, "empty: the run wrote nothing".into()),
         Ok((false, summary)) if summary.torn_bytes > 0 => {
             let JournalSummary { entries, torn_bytes, .. } = summary;
-            (true, format!("{entries} entries; the last {torn_bytes} bytes are torn and not read"))
+            let (entries, torn) = (counted(entries, "entry"), counted(torn_bytes, "byte"));
+            (true, format!("{entries}; at its end {torn} of a torn entry, not read"))
         }
-        Ok((false, summary)) => (true, format!("{} entries, complete", summary.entries)),
+        Ok((false, summary)) => (true, format!("{}, complete", counted(summary.entries, "entry"))),
         // What it was for was done before.
         Err(ReadError::Removed { removal, .. }) if removal.restored => {
             let Removal { removed_at, by, .. } = &*removal;

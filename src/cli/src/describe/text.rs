@@ -11,7 +11,7 @@ use dm_contract::restored::Conflict;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::layout::{age, behind, count, span, table, units, wrap};
+use crate::layout::{age, behind, count, counted, span, table, units, wrap};
 use crate::progress;
 
 /// Columns that text is wrapped to: a terminal's width, as programs are written for.
@@ -181,19 +181,20 @@ fn dry_run(report: &DryRunReport) -> String {
     let heads = ["TABLE", "WOULD CREATE", "WOULD UPDATE", "WOULD DELETE", "ATTRIBUTES"];
     text += &rows_or(&heads, &rows, "Nothing would change.");
     text += &line(&format!(
-        "{} items read · would cost {} write units, {} read units · {} write calls reached the \
-         database",
-        count(effects.items_read),
+        "{} read · would cost {} write units, {} read units · {} reached the database",
+        counted(effects.items_read, "item"),
         units(effects.write_units),
         units(effects.read_units),
-        count(effects.write_calls_that_reached_the_database),
+        counted(effects.write_calls_that_reached_the_database, "write call"),
     ));
     if let Some(seconds) = effects.estimated_seconds {
         text += &line(&format!("would take at least {} s at the allowed rate", count(seconds)));
     }
     if effects.changed_underneath > 0 {
-        let items = count(effects.changed_underneath);
-        text += &line(&format!("{items} items were changed by others during the run"));
+        let changed = effects.changed_underneath;
+        let were = if changed == 1 { "was" } else { "were" };
+        let items = counted(changed, "item");
+        text += &line(&format!("{items} {were} changed by others during the run"));
     }
     text += &remarks(&effects.remarks);
     if let Some(idempotent) = report.idempotent {
@@ -239,8 +240,8 @@ fn applied(report: &AppliedReport) -> String {
     };
     text += &rows_or(heads, &rows, "Nothing was written.");
     text += &line(&format!(
-        "{} items read · used {} write units, {} read units",
-        count(effects.items_read),
+        "{} read · used {} write units, {} read units",
+        counted(effects.items_read, "item"),
         units(effects.write_units),
         units(effects.read_units),
     ));
@@ -369,7 +370,12 @@ fn attributes(all: &[AttributeCounts]) -> String {
 fn remarks(remarks: &[RemarkEntry]) -> String {
     let each = remarks.iter().map(|remark| {
         let RemarkEntry { operation, fidelity, why, count: times } = remark;
-        line(&format!("{operation} {}, {} ×: {why}", fidelity.to_lowercase(), count(*times)))
+        // The API's value has another name than what people read everywhere.
+        let fidelity = match fidelity.as_str() {
+            "Refused" => "rejected".to_owned(),
+            other => other.to_lowercase(),
+        };
+        line(&format!("{operation} {fidelity}, {} ×: {why}", count(*times)))
     });
     each.collect()
 }

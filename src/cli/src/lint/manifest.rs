@@ -62,8 +62,8 @@ pub fn findings(folder: &Folder, path: &Path, seed: &Path) -> Vec<Finding> {
     };
     if !image.contains("@sha256:") && !folder.pins(image) {
         let message = format!(
-            "image {image} has no digest, so what is applied may differ from what was tried; pin \
-             it as IMAGE@sha256:… here or with `digest` in the kustomization's images"
+            "image {image} has no digest, so an apply may run an image that differs from the dry \
+             run's; pin it as IMAGE@sha256:… here or with `digest` in the kustomization's images"
         );
         found.push(Finding::warning(manifest, line_of(manifest, "image"), message));
     }

@@ -57,7 +57,7 @@ fn unfit(
         if !tables.contains_key(name) {
             let message = format!(
                 "spec.transform.{field}: {SEED_FILE} has no table {name}, so `datamigration run` \
-                 cannot try the transform"
+                 cannot run the transform"
             );
             return Some(Finding::warning(manifest, line_of(manifest, "table"), message));
         }

@@ -19,17 +19,19 @@ pub struct Policy {
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     tables: &'static str,
+    /// Why a call that changes tables is rejected.
     control_plane: &'static str,
 }
 
 /// In a cluster: fields of an object.
 const FIELDS: Settings = Settings {
     tables: "MigrationTarget spec.policy.tables",
-    control_plane: "MigrationTarget spec.policy.controlPlane",
+    control_plane: "MigrationTarget spec.policy.controlPlane does not allow it",
 };
 
 /// Without one: flags of the command line.
-const FLAGS: Settings = Settings { tables: "--tables", control_plane: "--control-plane" };
+const FLAGS: Settings =
+    Settings { tables: "--tables", control_plane: "--control-plane is needed to allow it" };
 
 impl Policy {
     /// The policy of a plan.
@@ -120,7 +122,7 @@ impl Policy {
 
     fn check_operation(&self, call: &Call) -> Result<(), Fault> {
         let operation = call.operation;
-        let (name, field) = (operation.name(), self.settings.control_plane);
+        let (name, denied) = (operation.name(), self.settings.control_plane);
         match operation.class() {
             Class::AlwaysDenied => Err(Fault::refused(
                 format!(
@@ -148,10 +150,9 @@ impl Policy {
                 ))
             }
             // In a dry run too: it must not succeed where the applied run would be denied.
-            Class::ControlPlaneWrite if !self.plan.control_plane => Err(Fault::refused(
-                format!("The guard rejects {name}: {field} does not allow it."),
-                format!("not allowed by {field}"),
-            )),
+            Class::ControlPlaneWrite if !self.plan.control_plane => {
+                Err(Fault::refused(format!("The guard rejects {name}: {denied}."), denied))
+            }
             Class::MetadataRead if operation == Operation::DescribeEndpoints => {
                 Err(Fault::refused(
                     "The guard rejects DescribeEndpoints: with its answer the client would bypass \
@@ -300,7 +301,7 @@ mod tests {
         };
         assert!(message(Operation::PutItem, "bikes").contains(": --tables does not allow it"));
         let denied = message(Operation::DeleteTable, "cars");
-        assert!(denied.contains(": --control-plane does not allow it"), "{denied}");
+        assert!(denied.contains(": --control-plane is needed to allow it"), "{denied}");
     }
 
     #[test]

@@ -65,7 +65,7 @@ pub fn of_restore(
             let eta = eta.map(|eta| format!(", {} left", span(eta))).unwrap_or_default();
             format!("{percent}% ({} of ~{total}, {rate}/s{eta})", restore.counts.items)
         }
-        (_, _) => format!("{} looked at, {rate}/s", restore.counts.items),
+        (_, _) => format!("{} read, {rate}/s", restore.counts.items),
     };
     Progress {
         text: Some(text),

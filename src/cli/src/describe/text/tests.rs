@@ -185,7 +185,7 @@ Apply 2 · Failed
   TABLE      PUT  UPDATED  DELETED
   customers  0    61,224   0
   61,300 items read · used 61,224 write units, 1 read units
-  ImportTable refused, 1 ×: it is never allowed
+  ImportTable rejected, 1 ×: it is never allowed
 
 Runs
   RUN  KIND   RESULT  REASON         EXECUTION TIME        TOOK  EXIT
