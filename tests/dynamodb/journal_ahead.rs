@@ -288,7 +288,7 @@ async fn cheap_sends_batches_as_batches_and_says_that_nobody_checked() {
         assert_eq!(bed.summary().await.unverified, unverified, "{mode:?}");
         units.push(journal.read_units);
         let report = bed.restore().await;
-        assert_eq!((report.conflicts, report.unverified), (0, unverified), "{mode:?}");
+        assert_eq!((report.conflicts, report.counts.unverified), (0, unverified), "{mode:?}");
         assert_eq!(database().items(&bed.table).await, bed.seeds, "{mode:?}");
     }
     assert!((units[0] - 2.0 * units[1]).abs() < 0.1, "{units:?}");

@@ -5,6 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use kube::KubeSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::effects::is_zero;
 use crate::run_kind::RunResult;
 
 /// What a restore did, or in a preview would do.
@@ -48,6 +49,14 @@ pub struct RestoreEffects {
     pub recreated: u64,
     /// Items that were as before the run, or whose changes are all in conflict.
     pub unchanged: u64,
+    /// Items restored of which it is not certain that they were so before the run: they were
+    /// journaled without a check (mode `Cheap`).
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unverified: u64,
+    /// Items deleted without an answer of the database. Attributes that others added to them at
+    /// that moment are lost.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unconfirmed: u64,
     /// Attributes and whole items that were not returned to their earlier state, or only by
     /// `Overwrite`; `conflictGroups` has the reasons.
     pub conflicts: u64,

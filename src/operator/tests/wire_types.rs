@@ -367,6 +367,8 @@ fn a_restores_result_is_its_golden_file() {
                 deleted: 1,
                 recreated: 2,
                 unchanged: 2,
+                unverified: 3,
+                unconfirmed: 1,
             },
             conflicts: 2,
             groups: vec![

@@ -94,9 +94,10 @@ pub fn conflicts(report: &RestoreReport) -> Option<String> {
 
 /// What of the deletions is not certain, in a sentence; none if all is.
 pub fn unconfirmed(report: &RestoreReport) -> Option<String> {
-    let items = counted(report.unconfirmed, "item");
-    let were = if report.unconfirmed == 1 { "was" } else { "were" };
-    (report.unconfirmed > 0).then(|| {
+    let unconfirmed = report.counts.unconfirmed;
+    let items = counted(unconfirmed, "item");
+    let were = if unconfirmed == 1 { "was" } else { "were" };
+    (unconfirmed > 0).then(|| {
         format!(
             "{items} {were} deleted without an answer of the database. Attributes that others \
              added at that moment are lost."
@@ -107,7 +108,7 @@ pub fn unconfirmed(report: &RestoreReport) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dm_contract::report::ListedConflict;
+    use dm_contract::report::{ListedConflict, RestoreCounts};
 
     fn check(count: u64, on: Option<OnConflict>, preview: Option<bool>, expected: Option<&str>) {
         let report = RestoreReport {
@@ -137,7 +138,10 @@ mod tests {
 
     #[test]
     fn deletions_without_an_answer_are_mentioned() {
-        let of = |unconfirmed| RestoreReport { unconfirmed, ..RestoreReport::default() };
+        let of = |unconfirmed| RestoreReport {
+            counts: RestoreCounts { unconfirmed, ..RestoreCounts::default() },
+            ..RestoreReport::default()
+        };
         assert_eq!(unconfirmed(&of(0)), None);
         let one = unconfirmed(&of(1)).unwrap();
         assert!(one.starts_with("1 item was deleted without an answer"), "{one}");

@@ -188,12 +188,16 @@ async fn an_addition_that_only_a_lost_answer_had_is_reported() {
             plan.upstream.endpoint = endpoint;
         }
         let report = restore(&plan, bed.archive.clone()).run().await.unwrap();
-        assert_eq!((report.conflicts, report.unconfirmed), (0, 1), "{is_killed}: {report:?}");
+        assert_eq!(
+            (report.conflicts, report.counts.unconfirmed),
+            (0, 1),
+            "{is_killed}: {report:?}"
+        );
         assert_eq!(bed.items().await, Vec::<Value>::new());
         // It has come to its end, so a further restore does not report it again.
         plan.run.number = 3;
         let again = restore(&plan, bed.archive.clone()).run().await.unwrap();
-        assert_eq!((again.conflicts, again.unconfirmed), (0, 0), "{is_killed}");
+        assert_eq!((again.conflicts, again.counts.unconfirmed), (0, 0), "{is_killed}");
     }
 }
 

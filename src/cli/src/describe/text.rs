@@ -277,6 +277,17 @@ fn restore(what: &str, report: &RestoreStatus) -> String {
             format!("{}: {what}, {} × {}", group.table, count(group.items), group.keys.join(" "));
         text += &line(words.trim_end());
     }
+    for (uncertain, what) in [
+        (effects.unverified, "journaled without a check"),
+        (effects.unconfirmed, "deleted without an answer: what others added just then is lost"),
+    ] {
+        if uncertain > 0 {
+            text += &line(&format!("{} {what}", counted(uncertain, "item")));
+        }
+    }
+    for call in &effects.not_restored {
+        text += &line(&format!("not restored: {call}"));
+    }
     text + &line(&format!(
         "used {} write units, {} read units",
         units(effects.write_units),

@@ -55,12 +55,12 @@ fn told(report: &RestoreReport, of: &str, (done, is_preview): (&str, bool)) -> S
         OnConflict::Overwrite => format!("{would}overwritten"),
     };
     text += &line(report.conflicts, &format!("conflicts: changed after the run, and {fate}"));
-    if report.unverified > 0 {
-        text += &line(report.unverified, "of them journaled without a check (mode cheap)");
+    if counts.unverified > 0 {
+        text += &line(counts.unverified, "of them journaled without a check (mode cheap)");
     }
-    if report.unconfirmed > 0 {
+    if counts.unconfirmed > 0 {
         let what = "deleted without an answer: what others added to them just then is lost";
-        text += &line(report.unconfirmed, what);
+        text += &line(counts.unconfirmed, what);
     }
     if !report.not_restored.is_empty() {
         text.push_str(

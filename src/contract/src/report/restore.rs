@@ -25,6 +25,15 @@ pub struct RestoreCounts {
     /// Items that were already as before the run, or whose changes are all in conflict.
     #[serde(alias = "untouched")]
     pub unchanged: u64,
+    /// Items restored of which it is not certain that they were just so before the run: their batch
+    /// was journaled without being checked.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unverified: u64,
+    /// Items deleted, because the run had created them, of which no answer says what they were just
+    /// then: the answer was lost, or the restore was killed before its journal had it. What others
+    /// added to them at that moment is lost.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unconfirmed: u64,
 }
 
 impl RestoreCounts {
@@ -50,15 +59,6 @@ pub struct RestoreReport {
     /// Conflicts that are in no group, because there were too many groups.
     #[serde(default)]
     pub left_out: u64,
-    /// Items restored of which it is not certain that they were just so before the run: their batch
-    /// was journaled without being checked.
-    #[serde(default)]
-    pub unverified: u64,
-    /// Items deleted, because the run had created them, of which no answer says what they were just
-    /// then: the answer was lost, or the restore was killed before its journal had it. What others
-    /// added to them at that moment is lost.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub unconfirmed: u64,
     /// Read units used.
     pub read_units: f64,
     /// Write units used.
@@ -119,8 +119,13 @@ mod tests {
         });
         let mut report: RestoreReport = serde_json::from_value(old).unwrap();
         assert_eq!((report.preview, report.on_conflict), (None, None));
-        let counts =
-            RestoreCounts { items: 7, restored: 1, deleted: 0, recreated: 2, unchanged: 4 };
+        let counts = RestoreCounts {
+            items: 7,
+            restored: 1,
+            recreated: 2,
+            unchanged: 4,
+            ..RestoreCounts::default()
+        };
         assert_eq!(report.counts, counts);
         assert_eq!(report.listed[0].key, Some(json!({"id": {"S": "a"}})));
         report.hide_keys();

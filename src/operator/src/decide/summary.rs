@@ -133,10 +133,11 @@ pub fn restored(status: &DataMigrationStatus, report: &RestoreStatus) -> String 
         OnConflict::Overwrite => ", overwritten",
     };
     format!(
-        "Run {} restored run {}{others}: {what}{}{}",
+        "Run {} restored run {}{others}: {what}{}{}{}",
         report.run,
         report.restores,
         conflicts(effects, fate),
+        uncertain(effects),
         not_restored(effects)
     )
 }
@@ -167,10 +168,23 @@ pub fn would_restore(status: &DataMigrationStatus, report: &RestoreStatus) -> St
         below => format!(" · then run {} is restored", below.join(", ")),
     };
     format!(
-        "Preview of the restore: {what}{}{}{below}",
+        "Preview of the restore: {what}{}{}{}{below}",
         conflicts(effects, fate),
+        uncertain(effects),
         not_restored(effects)
     )
+}
+
+/// Of which items it is not certain what they were.
+fn uncertain(effects: &RestoreEffects) -> String {
+    [
+        (effects.unverified, "journaled without a check"),
+        (effects.unconfirmed, "deleted without an answer of the database"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, what)| format!(" · {} {what}", items(count)))
+    .collect()
 }
 
 /// What the run did to tables themselves, which stands.

@@ -47,6 +47,8 @@ fn effects(result: &RestoreResult) -> RestoreEffects {
         deleted: result.counts.deleted,
         recreated: result.counts.recreated,
         unchanged: result.counts.unchanged,
+        unverified: result.counts.unverified,
+        unconfirmed: result.counts.unconfirmed,
         conflicts: result.conflicts,
         conflict_groups: result
             .groups

@@ -121,15 +121,16 @@ fn one(listed: &ListedConflict) -> Markup {
 fn not_restored(report: &RestoreReport) -> Markup {
     html! {
         @let unconfirmed = crate::restore::unconfirmed(report);
-        @if !report.not_restored.is_empty() || report.unverified > 0 || unconfirmed.is_some() {
+        @let unverified = report.counts.unverified;
+        @if !report.not_restored.is_empty() || unverified > 0 || unconfirmed.is_some() {
             section.card aria-labelledby="limits" {
                 h2 #limits { "Not certain or not restored" }
                 ul.notices {
-                    @if report.unverified > 0 {
+                    @if unverified > 0 {
                         li.warning {
                             (super::mark(Tone::Warning))
                             span {
-                                (counted(report.unverified, "item")) " journaled without a check."
+                                (counted(unverified, "item")) " journaled without a check."
                             }
                         }
                     }

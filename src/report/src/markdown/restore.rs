@@ -28,7 +28,7 @@ pub fn comment(restored: &Restored<'_>) -> String {
     }
     all += "| Items | Restored | Recreated | Deleted | Unchanged | Conflicts |\n";
     all += "|--:|--:|--:|--:|--:|--:|\n";
-    let RestoreCounts { items, restored: earlier, recreated, deleted, unchanged } = counts;
+    let RestoreCounts { items, restored: earlier, recreated, deleted, unchanged, .. } = counts;
     let numbers = [items, earlier, recreated, deleted, unchanged, conflicts].map(count);
     all += &format!("| {} |\n\n", numbers.join(" | "));
     all += &format!(

@@ -195,6 +195,52 @@ Runs
 }
 
 #[test]
+fn a_restore_says_what_is_not_certain_and_what_it_does_not_restore() {
+    let status = json!({
+        "observedGeneration": 3,
+        "phase": "Restored",
+        "restored": {
+            "run": 3, "restores": 2, "onConflict": "Skip", "result": "Succeeded",
+            "effects": {
+                "items": 409, "restored": 404, "deleted": 3, "recreated": 0, "unchanged": 2,
+                "unverified": 25, "unconfirmed": 1, "conflicts": 2,
+                "conflictGroups": [{"table": "cars", "kind": "AttributeChanged",
+                    "attribute": "price", "items": 2, "keys": ["{\"id\":{\"S\":\"audi\"}}"]}],
+                "notRestored": ["CreateTable prices"], "readUnits": 204.5, "writeUnits": 407.0,
+            },
+        },
+        "lastRun": 3,
+        "runs": [run(3, "Restore", "Succeeded", "Restored", 0)],
+    });
+    check(
+        &migration(json!({"dryRun": false, "state": "Restored"}), status),
+        None,
+        "\
+0001-add-price in shop
+
+  Phase         Restored
+  Requested     a restore
+  Target        production
+  Program       the script of ConfigMap 0001-add-price in python:3.12
+  Age           2m
+
+Restore 3 of run 2 · Succeeded
+  ITEMS  RESTORED  DELETED  RECREATED  UNCHANGED  CONFLICTS
+  409    404       3        0          2          2
+  cars: price changed after the run, 2 × {\"id\":{\"S\":\"audi\"}}
+  25 items journaled without a check
+  1 item deleted without an answer: what others added just then is lost
+  not restored: CreateTable prices
+  used 407 write units, 204.5 read units
+
+Runs
+  RUN  KIND     RESULT     REASON    EXECUTION TIME        TOOK  EXIT
+  3    restore  Succeeded  Restored  2026-12-01T10:02:11Z  8s    0
+",
+    );
+}
+
+#[test]
 fn a_new_migration_has_a_short_text() {
     check(
         &migration(json!({}), Value::Null),

@@ -66,6 +66,8 @@ fn result_of_all(objects: RunObjects<'_>) -> Option<RestoreResult> {
         all.counts.restored += earlier.counts.restored;
         all.counts.deleted += earlier.counts.deleted;
         all.counts.recreated += earlier.counts.recreated;
+        all.counts.unverified += earlier.counts.unverified;
+        all.counts.unconfirmed += earlier.counts.unconfirmed;
         all.read_units += earlier.read_units;
         all.write_units += earlier.write_units;
         let done = earlier.counts.written();

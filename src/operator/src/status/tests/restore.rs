@@ -58,6 +58,22 @@ fn a_restore_marks_the_run_that_it_took_back() {
 }
 
 #[test]
+fn what_is_not_certain_of_a_restore_is_in_its_status_and_its_message() {
+    let said = restore_says(json!({"conflicts": 0, "groups": [], "unverified": 25,
+        "unconfirmed": 1}));
+    let job = job_ended("Complete", "CompletionsReached");
+    let status = ends(RunKind::Restore, &job, &restore_pod(0, &said));
+    let effects = status.restored.as_ref().unwrap().effects.as_ref().unwrap();
+    assert_eq!((effects.unverified, effects.unconfirmed), (25, 1));
+    let ready = status.conditions.iter().find(|c| c.type_ == types::READY).unwrap();
+    assert_eq!(
+        ready.message,
+        "Run 2 restored run 1: 404 items were restored · 25 items journaled without a check · \
+         1 item deleted without an answer of the database"
+    );
+}
+
+#[test]
 fn a_preview_marks_nothing_and_awaits_its_promotion() {
     let status = well(RunKind::RestorePreview);
     assert_eq!(status.phase, Some(Phase::RestorePreviewOk));
