@@ -16,6 +16,45 @@ async fn filled(table: &str) {
     }
 }
 
+/// A program whose calls go wrong and which does not look.
+async fn careless(endpoint: &Endpoint, table: &str) {
+    let put = json!({"TableName": table, "Item": {"id": {"S": "a"}},
+        "ConditionExpression": "attribute_not_exists(id)"});
+    let update = json!({"TableName": table, "Key": {"id": {"S": "a"}},
+        "UpdateExpression": "SET price = nowhere"});
+    let absent = json!({"TableName": format!("{table}-absent"), "Key": {"id": {"S": "a"}}});
+    for (operation, body) in
+        [("PutItem", &put), ("UpdateItem", &update), ("UpdateItem", &update), ("GetItem", &absent)]
+    {
+        assert_eq!(endpoint.call(operation, body).await.0, 400);
+    }
+}
+
+#[tokio::test]
+async fn errors_that_the_program_got_are_counted_alike_in_dry_run_and_applies() {
+    let archive = Some(bed::archive("memory://"));
+    let archived = Plan { archive, ..bed::plan(Mode::Apply, Policy::default()) };
+    let plans = [Mode::DryRun, Mode::Apply].map(|mode| bed::plan(mode, Policy::default()));
+    for plan in plans.into_iter().chain([archived]) {
+        let table = fresh_name("careless");
+        filled(&table).await;
+        let (guard, through) = bed::guard(&plan).await;
+        careless(&through, &table).await;
+        let result = guard.stop().await;
+        let errors: Vec<_> = result
+            .errors
+            .iter()
+            .map(|error| (error.operation.as_str(), error.error.as_str(), error.count))
+            .collect();
+        let expected = [
+            ("GetItem", "ResourceNotFoundException", 1),
+            ("PutItem", "ConditionalCheckFailedException", 1),
+            ("UpdateItem", "ValidationException", 2),
+        ];
+        assert_eq!(errors, expected, "{:?}", plan.mode);
+    }
+}
+
 /// A program that leaves one item created, some updated, one deleted, and some as they were.
 async fn program(endpoint: &Endpoint, table: &str) {
     let key = |id: &str| json!({"id": {"S": id}});

@@ -36,6 +36,9 @@ pub struct WouldChange {
     /// Reasons for calls that were answered approximately or rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<RemarkEntry>,
+    /// Calls that were answered with an error of DynamoDB's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ErrorEntry>,
 }
 
 /// What would change in one table.
@@ -94,6 +97,9 @@ pub struct Changed {
     /// Reasons for calls that were rejected.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<RemarkEntry>,
+    /// Calls that were answered with an error of DynamoDB's.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ErrorEntry>,
 }
 
 /// What a run changed in one table. With a journal the counts are items, each counted once. Without
@@ -171,6 +177,17 @@ pub struct RemarkEntry {
     pub fidelity: String,
     /// The reason.
     pub why: String,
+    /// Number of calls.
+    pub count: u64,
+}
+
+/// Calls of one operation that were answered with one error.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, KubeSchema)]
+pub struct ErrorEntry {
+    /// Operation of DynamoDB.
+    pub operation: String,
+    /// Error of DynamoDB.
+    pub error: String,
     /// Number of calls.
     pub count: u64,
 }

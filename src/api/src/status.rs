@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::condition;
 pub use crate::effects::{
-    AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableFate,
+    AttributeCounts, Changed, ErrorEntry, OperationEntry, RemarkEntry, TableChanged, TableFate,
     TableWouldChange, WouldChange,
 };
 use crate::identity::{Mismatch, TriedOn};

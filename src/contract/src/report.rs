@@ -71,6 +71,10 @@ pub struct GuardResult {
     /// Operations that were not answered exactly, or not at all.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<Remark>,
+    /// Calls that the program sent and that were answered with an error of DynamoDB's, by operation
+    /// and error; of a batch of statements only its own. None of a transform, which deals with them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<ErrorCount>,
     /// Digest over the shape of the effects: tables, kinds of writes, attributes, counts.
     pub effects_digest: String,
     /// Why the result cannot be relied on, if so (the guard was restarted in the middle, …).
@@ -198,6 +202,17 @@ pub struct Remark {
     pub fidelity: Fidelity,
     /// Why, in one sentence.
     pub why: String,
+    pub count: u64,
+}
+
+/// Calls of one operation that were answered with one error.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ErrorCount {
+    /// DynamoDB's name of the operation.
+    pub operation: String,
+    /// DynamoDB's name of the error.
+    pub error: String,
     pub count: u64,
 }
 

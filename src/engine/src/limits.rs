@@ -77,6 +77,9 @@ pub const OUTAGE_MESSAGE_CHARS_MAX: usize = 200;
 /// Different remarks kept in a result. More say nothing new to a reader.
 pub const REMARKS_MAX: usize = 200;
 
+/// Different errors, of an operation each, that are counted: a program meets few.
+pub const ERRORS_MAX: usize = 50;
+
 /// Operations that are counted by name: all of DynamoDB's, and some of other services, whose names
 /// a program chooses.
 pub const OPERATIONS_COUNTED_MAX: usize = 128;

@@ -20,6 +20,7 @@ use dm_contract::report::{Fidelity, GuardResult, JournalResult, Timeline};
 use crate::archive::locks::LockTimes;
 use crate::archive::{Archive, ArchiveError, LayoutError};
 use crate::call::{Answer, Call};
+use crate::error_name::error_name;
 use crate::fault::Fault;
 use crate::journal::{Journal, JournalOptions, JournaledRun};
 use crate::layers::apply::Apply;
@@ -254,8 +255,7 @@ impl Engine {
         // Here, and not in the work below: that outlives a client that goes away, and what is held
         // would be carried out later although its client has sent it again.
         if let Err(fault) = self.rates.gate().pass(call.is_patient()).await {
-            self.note(call.operation, &fault);
-            return fault.into();
+            return self.failed(call.operation, fault);
         }
         let writes = matches!(call.operation.class(), Class::DataWrite | Class::ControlPlaneWrite);
         if !writes {
@@ -283,6 +283,8 @@ impl Engine {
     async fn answer(&self, call: Call, client: Client) -> Answer {
         let operation = call.operation;
         let writes = operation.class() == Class::DataWrite && !call.only_reads();
+        // Whoever paces its calls is a transform, which has its own account of its items.
+        let is_program = call.pacing.is_none();
         match self.descend(call, client).await {
             Ok(answer) => {
                 self.tally.answered(operation.name());
@@ -290,11 +292,27 @@ impl Engine {
                 answer
             }
             Err(fault) => {
-                self.note(operation, &fault);
                 self.outages.failed(&fault, self.calls().answered);
-                self.worded(operation, fault).into()
+                if !is_program {
+                    self.note(operation, &fault);
+                    return self.worded(operation, fault).into();
+                }
+                self.failed(operation, fault)
             }
         }
+    }
+
+    /// The answer to a program's call that was not carried out, noted and counted.
+    fn failed(&self, operation: Operation, fault: Fault) -> Answer {
+        self.note(operation, &fault);
+        // A remark says it.
+        let is_remark = matches!(fault, Fault::Refused { .. });
+        let answer = Answer::from(self.worded(operation, fault));
+        if !is_remark {
+            let error = error_name(&answer.body);
+            self.tally.error(operation.name(), error.as_deref().unwrap_or("unknown"));
+        }
+        answer
     }
 
     async fn descend(&self, mut call: Call, client: Client) -> Result<Answer, Fault> {

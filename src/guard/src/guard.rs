@@ -225,6 +225,7 @@ pub fn empty_result(mode: Mode) -> GuardResult {
         write_units: 0.0,
         tables: Vec::new(),
         remarks: Vec::new(),
+        errors: Vec::new(),
         effects_digest: String::new(),
         problem: None,
         left_out: 0,

@@ -14,7 +14,7 @@ pub fn message(result: GuardResult) -> String {
 }
 
 /// The result as JSON within the bound. Samples go first, then details (attributes of the table
-/// with most of them), then remarks, operations and tables; `left_out` counts the entries but for
+/// with most of them), then remarks, errors, operations and tables; `left_out` counts the entries but for
 /// samples.
 fn fitting(mut result: GuardResult) -> io::Result<Vec<u8>> {
     if let Some(problem) = &mut result.problem {
@@ -62,6 +62,9 @@ fn shorten(result: &mut GuardResult) -> usize {
     if result.remarks.len() > 1 {
         return halve(&mut result.remarks);
     }
+    if result.errors.len() > 1 {
+        return halve(&mut result.errors);
+    }
     let operations = result.dry_run.as_mut().map(|dry_run| &mut dry_run.operations);
     if let Some(operations) = operations.filter(|operations| operations.len() > 3) {
         return halve(operations);
@@ -69,9 +72,10 @@ fn shorten(result: &mut GuardResult) -> usize {
     if result.tables.len() > 1 {
         return halve(&mut result.tables);
     }
-    let left = result.tables.len() + result.remarks.len();
+    let left = result.tables.len() + result.remarks.len() + result.errors.len();
     result.tables.clear();
     result.remarks.clear();
+    result.errors.clear();
     left
 }
 
@@ -87,8 +91,8 @@ mod tests {
     use super::*;
     use dm_contract::plan::Mode;
     use dm_contract::report::{
-        AttributeEffect, ChangedItem, DryRunResult, Fidelity, ItemChange, OperationCount,
-        REPORT_VERSION, Remark, TableEffect,
+        AttributeEffect, ChangedItem, DryRunResult, ErrorCount, Fidelity, ItemChange,
+        OperationCount, REPORT_VERSION, Remark, TableEffect,
     };
 
     fn result(tables: usize, attributes: usize, remarks: usize) -> GuardResult {
@@ -105,6 +109,11 @@ mod tests {
             why: format!("why {i}"),
             count: 1,
         };
+        let error = |i| ErrorCount {
+            operation: "Query".into(),
+            error: format!("Error{i}Exception"),
+            count: 1,
+        };
         GuardResult {
             version: REPORT_VERSION,
             mode: Mode::DryRun,
@@ -116,6 +125,7 @@ mod tests {
             write_units: 1.0,
             tables: (0..tables).map(table).collect(),
             remarks: (0..remarks).map(remark).collect(),
+            errors: (0..remarks).map(error).collect(),
             effects_digest: "sha256:0".into(),
             problem: None,
             left_out: 0,

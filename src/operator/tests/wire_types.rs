@@ -16,7 +16,7 @@ use dm_contract::plan::{
 use dm_contract::report::ChangeKind;
 use dm_contract::report::{
     ApplyTime, Archived, AttributeEffect, Behind, CHANGED_ITEM_VERSION, ChangedAgain, ChangedItem,
-    Continued, DryRunResult, Fidelity, GuardResult, ItemChange, JournalResult, Limited,
+    Continued, DryRunResult, ErrorCount, Fidelity, GuardResult, ItemChange, JournalResult, Limited,
     OperationCount, Outage, ProgramResult, REPORT_VERSION, Remark, RestoreCounts, SecondPass,
     SecondRun, TableChange, TableEffect,
 };
@@ -209,6 +209,11 @@ fn a_guards_result_is_its_golden_file() {
                     count: 4,
                 },
             ],
+            errors: vec![ErrorCount {
+                operation: "UpdateItem".into(),
+                error: "ValidationException".into(),
+                count: 3,
+            }],
             effects_digest: "sha256:9f".into(),
             problem: Some("the guard was restarted in the middle of the run".into()),
             left_out: 1,

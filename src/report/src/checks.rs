@@ -35,15 +35,18 @@ pub enum Counted {
     Refused,
     /// Calls that were not answered exactly as DynamoDB would have.
     Approximate,
+    /// Calls that were answered with an error.
+    Errors,
 }
 
-const COUNTED: [(&str, Counted); 6] = [
+const COUNTED: [(&str, Counted); 7] = [
     ("deletes", Counted::Deletes),
     ("creates", Counted::Creates),
     ("updates", Counted::Updates),
     ("writes", Counted::Writes),
     ("refused", Counted::Refused),
     ("approximate", Counted::Approximate),
+    ("errors", Counted::Errors),
 ];
 
 const NOT_IDEMPOTENT: &str = "not-idempotent";
@@ -54,8 +57,8 @@ const FAILED: &str = "failed";
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CheckError {
     #[error(
-        "`{0}` is not a condition; use deletes, creates, updates, writes, refused or approximate, \
-         each also with a number, in quotes, as in 'writes>1000', or not-idempotent, or failed"
+        "`{0}` is not a condition; use deletes, creates, updates, writes, refused, approximate or \
+         errors, each also with a number, in quotes, as in 'writes>1000', or not-idempotent, or failed"
     )]
     Unknown(String),
     #[error("`{0}`: a whole number is needed after `>`, in quotes, as in 'writes>1000'")]
@@ -180,6 +183,7 @@ fn number(report: &RunReport, counted: Counted) -> u64 {
         }
         Counted::Refused => remarks(Fidelity::Refused),
         Counted::Approximate => remarks(Fidelity::Approximate),
+        Counted::Errors => report.result.errors.iter().map(|error| error.count).sum(),
     }
 }
 
@@ -196,6 +200,7 @@ fn what(report: &RunReport, of: Counted, found: u64, max: u64) -> String {
         Counted::Writes => format!("{} {would} written", items_or_tables(found)),
         Counted::Refused => format!("{} rejected", were("call", found)),
         Counted::Approximate => format!("{} answered approximately", were("call", found)),
+        Counted::Errors => format!("{} answered with an error", were("call", found)),
     };
     match max {
         0 => format!("{what}."),
@@ -272,13 +277,15 @@ mod tests {
         );
         let mut applied = samples::report(Mode::Apply);
         applied.result.remarks = samples::remarks();
+        applied.result.errors = samples::errors();
         check(
             &applied,
-            "deletes>1,refused,approximate",
+            "deletes>1,refused,approximate,errors,errors>3",
             &[
                 "deletes>1: 2 items or tables were deleted, and at most 1 is allowed.",
                 "refused: 1 call was rejected.",
                 "approximate: 3 calls were answered approximately.",
+                "errors: 3 calls were answered with an error.",
             ],
         );
     }

@@ -116,6 +116,7 @@ fn whole(before: &RunReport, after: &RunReport) -> Vec<Difference> {
         let remarks = report.result.remarks.iter().filter(|remark| remark.fidelity == fidelity);
         remarks.map(|remark| remark.count).sum::<u64>()
     };
+    let errors = |report: &RunReport| report.result.errors.iter().map(|error| error.count).sum();
     let time = |report: &RunReport| {
         let time = report.result.dry_run.as_ref().and_then(|dry_run| dry_run.apply_time);
         time.map_or_else(|| "not known".into(), words::apply_time)
@@ -134,6 +135,7 @@ fn whole(before: &RunReport, after: &RunReport) -> Vec<Difference> {
         ("outcome".into(), failed(before), failed(after)),
         numbers("calls rejected", calls(before, refused), calls(after, refused)),
         numbers("calls approximate", calls(before, approximate), calls(after, approximate)),
+        numbers("calls with an error", errors(before), errors(after)),
         ("write units".into(), write_before, write_after),
         ("read units".into(), read_before, read_after),
         ("time of the apply".into(), time(before), time(after)),
@@ -186,6 +188,7 @@ mod tests {
         after.result.effects_digest = "sha256:5".into();
         after.result.write_units = 500.5;
         after.result.remarks = samples::remarks();
+        after.result.errors = samples::errors();
         after.result.tables[0].updated = 407;
         after.result.tables[0].attributes[1].added = 401;
         after.result.tables[1].name = "brands".into();
@@ -204,6 +207,7 @@ mod tests {
                 "makers | items read | 12 | 0",
                 " | calls rejected | 0 | 1",
                 " | calls approximate | 0 | 3",
+                " | calls with an error | 0 | 3",
                 " | write units | 406 | 500.5",
                 " | second pass | not run | no changes, safe to run again",
             ],

@@ -160,11 +160,16 @@ fn calls(content: &Content<'_>) -> String {
         let operation = code(&remark.operation, 60);
         all += &format!("- {operation} {how}, {} ×: {}\n", count(remark.count), text(&why));
     }
-    let more = result.remarks.len().saturating_sub(ROWS_MAX);
+    for error in result.errors.iter().take(ROWS_MAX) {
+        let (operation, name) = (code(&error.operation, 60), code(&error.error, 60));
+        all += &format!("- {operation} answered with {name}, {} ×\n", count(error.count));
+    }
+    let lists = [result.remarks.len(), result.errors.len()];
+    let more: usize = lists.iter().map(|listed| listed.saturating_sub(ROWS_MAX)).sum();
     if more > 0 {
         all += &format!("- and {} more\n", count(more as u64));
     }
-    if !result.remarks.is_empty() {
+    if lists != [0, 0] {
         all.push('\n');
     }
     all

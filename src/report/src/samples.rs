@@ -2,8 +2,8 @@
 
 use dm_contract::plan::Mode;
 use dm_contract::report::{
-    ApplyTime, AttributeEffect, ChangedAgain, ChangedItem, DryRunResult, Fidelity, GuardResult,
-    Limited, OperationCount, REPORT_VERSION, Remark, SecondPass, TableEffect,
+    ApplyTime, AttributeEffect, ChangedAgain, ChangedItem, DryRunResult, ErrorCount, Fidelity,
+    GuardResult, Limited, OperationCount, REPORT_VERSION, Remark, SecondPass, TableEffect,
 };
 use serde_json::{Value, json};
 
@@ -38,6 +38,7 @@ pub fn report(mode: Mode) -> RunReport {
         write_units: 406.0,
         tables: tables(),
         remarks: vec![],
+        errors: Vec::new(),
         effects_digest: "sha256:4be1".into(),
         problem: None,
         left_out: 0,
@@ -96,6 +97,16 @@ fn dry_run_result() -> DryRunResult {
 }
 
 /// A refused call, and three that were answered approximately.
+/// Errors that a program got.
+pub fn errors() -> Vec<ErrorCount> {
+    let error = |error: &str, count| ErrorCount {
+        operation: "UpdateItem".into(),
+        error: error.into(),
+        count,
+    };
+    vec![error("ConditionalCheckFailedException", 1), error("ValidationException", 2)]
+}
+
 pub fn remarks() -> Vec<Remark> {
     let remark = |operation: &str, fidelity, why: &str, count| Remark {
         operation: operation.into(),

@@ -2,8 +2,8 @@
 
 use dm_contract::plan::Mode;
 use dm_contract::report::{
-    AttributeEffect, ChangedItem, DryRunResult, Fidelity, GuardResult, ItemChange, OperationCount,
-    Remark, TableEffect, TransformResult, example,
+    AttributeEffect, ChangedItem, DryRunResult, ErrorCount, Fidelity, GuardResult, ItemChange,
+    OperationCount, Remark, TableEffect, TransformResult, example,
 };
 
 use crate::file::{End, RunReport};
@@ -44,6 +44,7 @@ pub fn text(report: &RunReport, beside: Beside<'_>) -> String {
     }
     lines.extend(tables(report));
     lines.extend(remarks(&result.remarks));
+    lines.extend(errors(&result.errors));
     lines.extend(result.dry_run.iter().filter_map(underneath));
     lines.push(format!("  {}", words::cost(result)));
     lines.extend(second_pass(report));
@@ -232,6 +233,23 @@ fn remarks(remarks: &[Remark]) -> Vec<String> {
     }
     let more = remarks.len().saturating_sub(LISTED_MAX);
     lines.extend((more > 0).then(|| format!("    and {more} more remarks")));
+    lines
+}
+
+/// Errors that the program got from DynamoDB: it may have meant to, or not have looked.
+fn errors(errors: &[ErrorCount]) -> Vec<String> {
+    let all: u64 = errors.iter().map(|error| error.count).sum();
+    if all == 0 {
+        return Vec::new();
+    }
+    let were = if all == 1 { "was" } else { "were" };
+    let mut lines = vec![format!("  {} {were} answered with an error:", counted(all, "call"))];
+    lines.extend(errors.iter().take(LISTED_MAX).map(|each| {
+        let ErrorCount { operation, error, count: times } = each;
+        format!("    {operation}, {} ×: {error}", count(*times))
+    }));
+    let more = errors.len().saturating_sub(LISTED_MAX);
+    lines.extend((more > 0).then(|| format!("    and {more} more errors")));
     lines
 }
 

@@ -3,8 +3,8 @@
 use dm_api::migration::{OnConflict, State};
 use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreStatus};
 use dm_api::status::{
-    AppliedReport, AttributeCounts, DryRunReport, Failure, RemarkEntry, RunKind, RunRecord,
-    TableFate,
+    AppliedReport, AttributeCounts, DryRunReport, ErrorEntry, Failure, RemarkEntry, RunKind,
+    RunRecord, TableFate,
 };
 use dm_api::{DataMigration, MigrationTarget};
 use dm_contract::restored::Conflict;
@@ -197,6 +197,7 @@ fn dry_run(report: &DryRunReport) -> String {
         text += &line(&format!("{items} {were} changed by others during the run"));
     }
     text += &remarks(&effects.remarks);
+    text += &errors(&effects.errors);
     if let Some(idempotent) = report.idempotent {
         text += &line(if idempotent {
             "second pass: no changes, safe to run again"
@@ -246,6 +247,7 @@ fn applied(report: &AppliedReport) -> String {
         units(effects.read_units),
     ));
     text += &remarks(&effects.remarks);
+    text += &errors(&effects.errors);
     if let Some(digest) = &report.digest {
         text += &line(&format!("digest {digest}"));
     }
@@ -387,6 +389,14 @@ fn remarks(remarks: &[RemarkEntry]) -> String {
             other => other.to_lowercase(),
         };
         line(&format!("{operation} {fidelity}, {} ×: {why}", count(*times)))
+    });
+    each.collect()
+}
+
+fn errors(errors: &[ErrorEntry]) -> String {
+    let each = errors.iter().map(|each| {
+        let ErrorEntry { operation, error, count: times } = each;
+        line(&format!("{operation} answered with {error}, {} ×", count(*times)))
     });
     each.collect()
 }

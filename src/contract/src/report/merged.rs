@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::digest::of_digests;
 use super::{
-    Archived, Behind, ChangedAgain, ChangedItem, Continued, DryRunResult, FailedItem, GuardResult,
-    JournalResult, OperationCount, Outage, REPORT_VERSION, Remark, SecondPass, TableEffect,
-    TransformEnd, TransformResult, effects_digest,
+    Archived, Behind, ChangedAgain, ChangedItem, Continued, DryRunResult, ErrorCount, FailedItem,
+    GuardResult, JournalResult, OperationCount, Outage, REPORT_VERSION, Remark, SecondPass,
+    TableEffect, TransformEnd, TransformResult, effects_digest,
 };
 use crate::limits::{FAILURES_LISTED_MAX, SAMPLES_PER_TABLE_MAX};
 use crate::plan::Mode;
@@ -41,6 +41,7 @@ pub fn merged(parts: Vec<GuardResult>) -> Option<GuardResult> {
         read_units: units(|part| part.read_units),
         write_units: units(|part| part.write_units),
         remarks: remarks(all),
+        errors: errors(all),
         effects_digest,
         problem: joined(all, |part| part.problem.as_deref()),
         left_out,
@@ -93,6 +94,20 @@ fn remarks(parts: &[GuardResult]) -> Vec<Remark> {
         count,
     };
     all.into_iter().map(remark).collect()
+}
+
+fn errors(parts: &[GuardResult]) -> Vec<ErrorCount> {
+    let mut all: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for error in parts.iter().flat_map(|part| &part.errors) {
+        let count = all.entry((&error.operation, &error.error)).or_default();
+        *count = count.saturating_add(error.count);
+    }
+    let error = |((operation, error), count): ((&str, &str), u64)| ErrorCount {
+        operation: operation.to_owned(),
+        error: error.to_owned(),
+        count,
+    };
+    all.into_iter().map(error).collect()
 }
 
 fn dry_run(parts: &[GuardResult]) -> Option<DryRunResult> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::limits;
-use dm_contract::report::{Fidelity, OperationCount, Remark, TableChange, TableEffect};
+use dm_contract::report::{ErrorCount, Fidelity, OperationCount, Remark, TableChange, TableEffect};
 use parking_lot::Mutex;
 
 use crate::layers::rates::Used;
@@ -36,6 +36,8 @@ pub struct Counts {
     remarks: BTreeMap<(String, Fidelity, String), u64>,
     /// Calls that were answered, and those of them only approximately; and calls rejected.
     operations: BTreeMap<String, [u64; 3]>,
+    /// Calls that were answered with an error, by operation and error.
+    errors: BTreeMap<(String, String), u64>,
     /// How often write units were used: in a dry run once for each item that a call writes.
     pub writes: u64,
     /// Tables and remarks that were one too many.
@@ -71,6 +73,17 @@ impl Tally {
     /// A call was answered.
     pub fn answered(&self, operation: &str) {
         self.counts.lock().count(operation, ANSWERED);
+    }
+
+    /// A call was answered with this error.
+    pub fn error(&self, operation: &str, error: &str) {
+        let key = (operation.to_owned(), error.to_owned());
+        let mut counts = self.counts.lock();
+        if counts.errors.len() >= limits::ERRORS_MAX && !counts.errors.contains_key(&key) {
+            counts.dropped = counts.dropped.saturating_add(1);
+            return;
+        }
+        *counts.errors.entry(key).or_default() += 1;
     }
 
     /// A call was not answered exactly.
@@ -214,6 +227,16 @@ impl Counts {
         self.operations.iter().map(count).collect()
     }
 
+    /// The errors, in order of operation.
+    pub fn errors(&self) -> Vec<ErrorCount> {
+        let error = |((operation, error), count): (&(String, String), &u64)| ErrorCount {
+            operation: operation.clone(),
+            error: error.clone(),
+            count: *count,
+        };
+        self.errors.iter().map(error).collect()
+    }
+
     /// The remarks, in order of operation.
     pub fn remarks(&self) -> Vec<Remark> {
         let remark =
@@ -244,6 +267,25 @@ mod tests {
         assert_eq!(counts.remarks().len(), limits::REMARKS_MAX);
         assert_eq!(counts.remarks().last().map(|remark| remark.count), Some(3));
         assert_eq!(counts.dropped, 1);
+    }
+
+    #[test]
+    fn errors_are_counted_by_operation_and_name_and_their_number_is_bounded() {
+        let tally = Tally::default();
+        for (operation, error) in [("UpdateItem", "A"), ("UpdateItem", "B"), ("UpdateItem", "A")] {
+            tally.error(operation, error);
+        }
+        let counted = |counts: &Counts| {
+            let each = counts.errors().into_iter();
+            each.map(|one| (one.operation, one.error, one.count)).collect::<Vec<_>>()
+        };
+        let update = |error: &str, count| ("UpdateItem".to_owned(), error.to_owned(), count);
+        assert_eq!(counted(&tally.counts()), [update("A", 2), update("B", 1)]);
+        for i in 0..limits::ERRORS_MAX {
+            tally.error("Query", &i.to_string());
+        }
+        assert_eq!(tally.counts().errors().len(), limits::ERRORS_MAX);
+        assert_eq!(tally.counts().dropped, 2);
     }
 
     #[test]

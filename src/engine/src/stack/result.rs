@@ -35,7 +35,7 @@ impl Engine {
     pub(super) fn result_so_far(&self) -> GuardResult {
         let counts = self.tally.counts();
         let calls = self.calls();
-        let remarks = counts.remarks();
+        let (remarks, errors) = (counts.remarks(), counts.errors());
         let dry_run = self.dry_run(&counts);
         let mut tables = counts.tables;
         // A transform that was taken up has lost nothing by a restart of its guard.
@@ -90,6 +90,7 @@ impl Engine {
             effects_digest: effects_digest(&tables),
             tables,
             remarks,
+            errors,
             problem: problem.or(journal_problem),
             left_out: counts.dropped,
             dry_run,

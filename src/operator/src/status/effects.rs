@@ -2,10 +2,10 @@
 
 use dm_api::identity::TriedOn;
 use dm_api::status::{
-    AttributeCounts, Changed, OperationEntry, RemarkEntry, TableChanged, TableFate,
+    AttributeCounts, Changed, ErrorEntry, OperationEntry, RemarkEntry, TableChanged, TableFate,
     TableWouldChange, WouldChange,
 };
-use dm_contract::report::{GuardResult, Remark, TableChange, TableEffect, example};
+use dm_contract::report::{ErrorCount, GuardResult, Remark, TableChange, TableEffect, example};
 
 use crate::decide::outcome::Outcome;
 use crate::limits;
@@ -71,6 +71,7 @@ pub(super) fn would_change(guard: &GuardResult) -> WouldChange {
         operations: operations(guard),
         samples: samples(guard),
         remarks: remarks(&guard.remarks),
+        errors: errors(&guard.errors),
     }
 }
 
@@ -103,6 +104,7 @@ pub(super) fn changed(guard: &GuardResult) -> Changed {
         write_units: guard.write_units,
         requests: guard.requests,
         remarks: remarks(&guard.remarks),
+        errors: errors(&guard.errors),
     }
 }
 
@@ -149,6 +151,15 @@ fn fate(change: TableChange) -> TableFate {
         TableChange::Deleted => TableFate::Deleted,
         TableChange::Replaced => TableFate::Replaced,
     }
+}
+
+fn errors(errors: &[ErrorCount]) -> Vec<ErrorEntry> {
+    let entry = |error: &ErrorCount| ErrorEntry {
+        operation: error.operation.clone(),
+        error: error.error.clone(),
+        count: error.count,
+    };
+    errors.iter().take(limits::TABLES_MAX).map(entry).collect()
 }
 
 fn remarks(remarks: &[Remark]) -> Vec<RemarkEntry> {

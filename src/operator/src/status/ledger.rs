@@ -102,6 +102,7 @@ fn changed(summary: &RunSummary) -> Changed {
         write_units: summary.write_units,
         requests: summary.requests,
         remarks: Vec::new(),
+        errors: Vec::new(),
     }
 }
 

@@ -25,6 +25,7 @@ pub fn guard_result(mode: Mode) -> GuardResult {
             ..TableEffect::default()
         }],
         remarks: Vec::new(),
+        errors: Vec::new(),
         effects_digest: "sha256:effects".into(),
         problem: None,
         left_out: 0,

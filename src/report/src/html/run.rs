@@ -1,7 +1,7 @@
 //! The parts of a page that are about the whole run: its numbers, what differs from an earlier
 //! report, its calls, and the record.
 
-use dm_contract::report::{Fidelity, OperationCount, Remark};
+use dm_contract::report::{ErrorCount, Fidelity, OperationCount, Remark};
 use maud::{Markup, html};
 
 use crate::compare::Comparison;
@@ -104,6 +104,7 @@ pub fn calls(report: &RunReport) -> Markup {
             }
             @if !operations.is_empty() { (answered(operations)) }
             @if !result.remarks.is_empty() { (remarks(&result.remarks)) }
+            @if !result.errors.is_empty() { (errors(&result.errors)) }
         }
     }
 }
@@ -154,6 +155,23 @@ fn answered(operations: &[OperationCount]) -> Markup {
                 }
             }
         }
+    }
+}
+
+fn errors(errors: &[ErrorCount]) -> Markup {
+    let more = errors.len().saturating_sub(REMARKS_MAX);
+    html! {
+        h3 { "Answered with an error" }
+        ul.remarks {
+            @for error in errors.iter().take(REMARKS_MAX) {
+                li {
+                    strong { (words::name(&error.operation)) } " "
+                    span class="tag warning" { (count(error.count)) " ×" }
+                    " " (words::name(&error.error))
+                }
+            }
+        }
+        @if more > 0 { p.note { "and " (count(more as u64)) " more" } }
     }
 }
 

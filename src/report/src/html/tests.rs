@@ -65,6 +65,8 @@ fn hostile_text_is_text() {
     report.result.problem = Some(BOLD.into());
     report.result.remarks = samples::remarks();
     report.result.remarks[0].why = BOLD.into();
+    report.result.errors = samples::errors();
+    report.result.errors[0].error = BOLD.into();
     report.result.tables[0].name = BOLD.into();
     report.result.tables[0].settings = vec![BOLD.into()];
     report.result.tables[0].attributes[0].name = BOLD.into();

@@ -104,6 +104,11 @@ fn failures_and_refusals_stand_out() {
     let failed = GuardResult {
         tables: vec![],
         remarks: vec![remark(Fidelity::Approximate, 1), remark(Fidelity::Refused, 3)],
+        errors: vec![ErrorCount {
+            operation: "UpdateItem".into(),
+            error: "ValidationException".into(),
+            count: 1_200,
+        }],
         problem: Some("It was restarted.".into()),
         left_out: 2,
         dry_run: Some(DryRunResult {
@@ -131,6 +136,8 @@ dry run failed · nothing was written (0 write calls reached the database)
   3 calls were rejected; the program got an error instead:
     ExecuteStatement approximate, 1 ×: a dry run does not simulate it yet
     ExecuteStatement rejected, 3 ×: a dry run does not simulate it yet
+  1,200 calls were answered with an error:
+    UpdateItem, 1,200 ×: ValidationException
   2 items were changed by others during the dry run, which used the values that it read first
   would cost 406 write units, 50.5 read units
   2 more tables or remarks are not counted

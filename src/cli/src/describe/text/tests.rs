@@ -151,6 +151,8 @@ fn a_failure_says_what_to_do_now() {
                 "tables": [{"name": "customers", "put": 0, "updated": 61_224, "deleted": 0}],
                 "remarks": [{"operation": "ImportTable", "fidelity": "Refused",
                     "why": "it is never allowed", "count": 1}],
+                "errors": [{"operation": "UpdateItem", "error": "ValidationException",
+                    "count": 3}],
             },
         },
         "failure": {
@@ -186,6 +188,7 @@ Apply 2 · Failed
   customers  0    61,224   0
   61,300 items read · used 61,224 write units, 1 read units
   ImportTable rejected, 1 ×: it is never allowed
+  UpdateItem answered with ValidationException, 3 ×
 
 Runs
   RUN  KIND   RESULT  REASON         EXECUTION TIME        TOOK  EXIT

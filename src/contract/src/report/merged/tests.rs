@@ -17,6 +17,7 @@ fn part(index: u32) -> GuardResult {
         write_units: 4.0,
         tables: vec![table_effect("cars", 3)],
         remarks: Vec::new(),
+        errors: Vec::new(),
         effects_digest: format!("sha256:{index}"),
         problem: None,
         left_out: 0,
