@@ -23,6 +23,8 @@ pub struct Life {
     pub overtaken: Option<Overtaken>,
     /// What an earlier restore has undone of it.
     pub undone: Undone,
+    /// Whether it begins with an image that no earlier entry met or left.
+    pub is_new: bool,
     /// Whether any write is known to have been carried out.
     is_known: bool,
 }
@@ -69,6 +71,7 @@ impl Life {
             attributes: BTreeMap::new(),
             overtaken: None,
             undone: Undone::Nothing,
+            is_new: false,
             is_known: false,
         }
     }
@@ -178,8 +181,8 @@ impl Life {
         }
         let afters = vec![Some(ItemDigest::of_item(image))];
         let (overtaken, is_known) = (self.overtaken.clone(), self.is_known);
-        let undone = Undone::Nothing;
-        Self { before: Some(before), afters, attributes, overtaken, undone, is_known }
+        let (undone, is_new) = (Undone::Nothing, false);
+        Self { before: Some(before), afters, attributes, overtaken, undone, is_new, is_known }
     }
 
     /// The item before the run's first write.

@@ -80,11 +80,14 @@ impl MergedEntry {
         // run itself met it or left it. Any other shows what others wrote.
         let is_old = entry.unverified && self.states.contains(&met);
         let by_others = found.is_none() && !is_old;
+        let is_new = !self.states.contains(&met);
         for state in [met, entry.after.item] {
             keep_newest(&mut self.states, state, STATES_MAX);
         }
         let at = if by_others {
-            self.lives.push(self.lives[at].overtaken_by(entry.before.as_ref()));
+            let mut life = self.lives[at].overtaken_by(entry.before.as_ref());
+            life.is_new = is_new;
+            self.lives.push(life);
             self.lives.len() - 1
         } else {
             at
@@ -105,8 +108,10 @@ impl MergedEntry {
         let is_before = |life: &&Life| life.before.as_ref() == now;
         // What a life in doubt began with was left by others, not by the run.
         let is_left = |life: &&Life| life.afters[1..].contains(&digest);
-        // No restore deletes what the run created and others changed, but the run may have.
-        let is_deleted = |life: &&Life| now.is_none() && life.overtaken.is_some() && is_left(life);
+        // No restore deletes what the run created and others changed, or what others created, but
+        // the run may have.
+        let is_of_others = |life: &Life| life.overtaken.is_some() || life.is_new;
+        let is_deleted = |life: &&Life| now.is_none() && is_of_others(life) && is_left(life);
         // Then those to which it was restored, so that a second restore decides nothing else. Then
         // the writes in doubt before the proven ones: if the item is just what both left, others
         // would otherwise have undone their own change, which the later image shows.

@@ -102,6 +102,19 @@ fn a_write_in_doubt_that_left_the_item_as_an_earlier_one_did_counts() {
 }
 
 #[test]
+fn a_deletion_in_doubt_of_an_item_that_others_created_counts() {
+    let doubt = (Some("b1001"), None, D, false);
+    let gone = [(None, Some("x1"), W, false), (Some("x1"), None, W, false), doubt];
+    skip(&gone, None, (Some("b1001"), &[]));
+    skip(&gone, Some("b1001"), (Some("b1001"), &[]));
+    let first = (None, Some("x1"), D, false);
+    skip(&[first, doubt], None, (Some("b1001"), &[Conflict::ItemChanged]));
+    // What the run had created itself, and deleted, is not the work of others.
+    let own = [gone[0], gone[1], (Some("x1"), None, D, false)];
+    skip(&own, None, (None, &[]));
+}
+
+#[test]
 fn a_write_in_doubt_that_the_next_image_shows_is_known_for_each_attribute() {
     let changed = [Conflict::AttributeChanged("x".to_owned())];
     let doubt = (Some("x0"), Some("x2"), D, false);

@@ -84,6 +84,7 @@ impl Prepared {
                 (body, binding, complete) = (rest, alone, true);
             }
         }
+        self.bind_missing(&mut binding, before);
         let added = binding.finish(&mut body);
         body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
         // No condition can say that an item has no further attributes.
@@ -98,6 +99,15 @@ impl Prepared {
         let bound = whole && complete;
         let call = Call::new(operation, body);
         Sent { call, returns_old, bound, repeatable, complete, added }
+    }
+
+    /// Compares that the attributes which a put adds to the image are still missing, as far as
+    /// there is room. Others are likely to add the same.
+    fn bind_missing(&self, binding: &mut Binding<'_>, before: Option<&Item>) {
+        if let (Change::Put(item), Some(image)) = (&self.write.change, before) {
+            let missing = item.keys().filter(|name| !image.contains_key(*name));
+            binding.attributes(missing.map(String::as_str));
+        }
     }
 
     fn compared<'a>(&'a self, before: Option<&'a Item>, scope: Scope) -> BTreeSet<&'a str> {
@@ -163,6 +173,7 @@ impl Prepared {
                 (all, all)
             }
         };
+        self.bind_missing(&mut binding, before);
         let added = binding.finish(&mut body);
         body.insert("ReturnValuesOnConditionCheckFailure".into(), "ALL_OLD".into());
         body.insert("ReturnValues".into(), "ALL_OLD".into());

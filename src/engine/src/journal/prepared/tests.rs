@@ -5,7 +5,7 @@ use dm_dynamodb::error::ErrorCode;
 use dm_dynamodb::expression::SUBSTITUTED_BYTES_MAX;
 use dm_dynamodb::partiql::Statement;
 use dm_dynamodb::request::Request;
-use dm_dynamodb::value::{AttributeValue, item_from_json};
+use dm_dynamodb::value::{AttributeValue, item_from_json, item_to_json};
 use serde_json::json;
 
 fn table() -> Arc<TableSchema> {
@@ -94,6 +94,25 @@ fn what_is_sent_does_the_same_and_only_to_the_image_that_was_read() {
         ChangeKind::Delete,
         &json!({"TableName": "t", "Key": key, "Expected": {"n": {"Value": {"N": "1"}}}}),
     );
+}
+
+#[test]
+fn a_put_replaces_no_attribute_that_others_have_added_and_it_sets_as_well() {
+    let body = json!({"TableName": "t", "Item": {"id": {"S": "a"}, "price": {"N": "1"}}});
+    let older = json!({"TableName": "t", "Item": body["Item"],
+        "Expected": {"n": {"Exists": false}}});
+    let image = item(&json!({"id": {"S": "a"}}));
+    let now = item(&json!({"id": {"S": "a"}, "price": {"N": "2"}}));
+    for body in [body, older] {
+        let put = prepared(ChangeKind::Put, &body);
+        assert!(sent(&put, Some(&image), Some(&image)).is_ok(), "{body}");
+        assert!(sent(&put, Some(&image), Some(&now)).is_err(), "{body}");
+    }
+    // What it adds beyond an expression's limits is compared in part.
+    let body = json!({"TableName": "t", "Item": item_to_json(&wide(300))});
+    let sent = request(&prepared(ChangeKind::Put, &body), Some(&image), Scope::Whole).unwrap();
+    assert!(sent.complete && sent.bound && sent.returns_old);
+    assert!(again(&sent).evaluate(Some(&image)).is_ok());
 }
 
 #[test]
