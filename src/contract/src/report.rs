@@ -72,7 +72,8 @@ pub struct GuardResult {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub remarks: Vec<Remark>,
     /// Calls that the program sent and that were answered with an error of DynamoDB's, by operation
-    /// and error; of a batch of statements only its own. None of a transform, which deals with them.
+    /// and error; of a batch of statements only its own. None of a transform, which deals with
+    /// them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<ErrorCount>,
     /// Digest over the shape of the effects: tables, kinds of writes, attributes, counts.

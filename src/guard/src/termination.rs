@@ -14,8 +14,8 @@ pub fn message(result: GuardResult) -> String {
 }
 
 /// The result as JSON within the bound. Samples go first, then details (attributes of the table
-/// with most of them), then remarks, errors, operations and tables; `left_out` counts the entries but for
-/// samples.
+/// with most of them), then remarks, errors, operations and tables; `left_out` counts the entries
+/// but for samples.
 fn fitting(mut result: GuardResult) -> io::Result<Vec<u8>> {
     if let Some(problem) = &mut result.problem {
         *problem = problem.chars().take(1024).collect();

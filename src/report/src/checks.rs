@@ -58,7 +58,8 @@ const FAILED: &str = "failed";
 pub enum CheckError {
     #[error(
         "`{0}` is not a condition; use deletes, creates, updates, writes, refused, approximate or \
-         errors, each also with a number, in quotes, as in 'writes>1000', or not-idempotent, or failed"
+         errors, each also with a number, in quotes, as in 'writes>1000', or not-idempotent, or \
+         failed"
     )]
     Unknown(String),
     #[error("`{0}`: a whole number is needed after `>`, in quotes, as in 'writes>1000'")]
