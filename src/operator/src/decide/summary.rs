@@ -177,14 +177,16 @@ pub fn would_restore(status: &DataMigrationStatus, report: &RestoreStatus) -> St
 
 /// Of which items it is not certain what they were.
 fn uncertain(effects: &RestoreEffects) -> String {
-    [
+    let mut text = String::new();
+    for (count, what) in [
         (effects.unverified, "journaled without a check"),
         (effects.unconfirmed, "deleted without an answer of the database"),
-    ]
-    .into_iter()
-    .filter(|(count, _)| *count > 0)
-    .map(|(count, what)| format!(" · {} {what}", items(count)))
-    .collect()
+    ] {
+        if count > 0 {
+            text.extend([" · ", &items(count), " ", what]);
+        }
+    }
+    text
 }
 
 /// What the run did to tables themselves, which stands.

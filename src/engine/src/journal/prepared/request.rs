@@ -105,7 +105,7 @@ impl Prepared {
     /// there is room. Others are likely to add the same.
     fn bind_missing(&self, binding: &mut Binding<'_>, before: Option<&Item>) {
         if let (Change::Put(item), Some(image)) = (&self.write.change, before) {
-            let missing = item.keys().filter(|name| !image.contains_key(*name));
+            let missing = item.keys().filter(|name| !image.contains_key(name));
             binding.attributes(missing.map(String::as_str));
         }
     }
