@@ -545,7 +545,7 @@ mod tests {
                 "concat needs a string (string(a) makes one), not null (nil)",
             ),
             ("NOT matches(weight, '^ford')", "matches needs a string, not a number (weight)"),
-            ("split(m.deep, 'x') <> 1", "split needs a string, not a list (m.deep)"),
+            ("split(m.deep, 'x')[0] <> 1", "split needs a string, not a list (m.deep)"),
             (
                 "lookup('origins.csv', tags, 'name') <> 'x'",
                 "lookup needs a string or a number, not a string set (tags)",
