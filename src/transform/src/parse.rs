@@ -65,6 +65,9 @@ pub(crate) fn condition(text: &str, shared: &Shared<'_>) -> Result<Node> {
 
 /// Returns a path that is written like one in an expression.
 pub(crate) fn path(text: &str) -> Result<Path> {
+    if text.trim().is_empty() {
+        return Err(Mistake::new(0, "it is empty; write the name of an attribute"));
+    }
     let files = Files::default();
     let shared = Shared::of(&files);
     let mut parser = Parser::new(text, &shared)?;
