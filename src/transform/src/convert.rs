@@ -101,10 +101,23 @@ impl Conversion {
             (Self::Iso8601, AttributeValue::S(text)) => {
                 time::epoch(text, None).map(|_| value.clone())
             }
-            (Self::Iso8601, _) => time::iso8601(number::of(WHAT, value)?, None),
+            (Self::Iso8601, _) => to_time(number::of(WHAT, value)?),
             (Self::Epoch, _) => Ok(AttributeValue::N(time::epoch(text::of(WHAT, value)?, None)?)),
         }
     }
+}
+
+/// The time in UTC, if it is the whole number.
+fn to_time(seconds: Number) -> Result<AttributeValue> {
+    let time = time::iso8601(seconds, None)?;
+    if time::epoch(text::of("convert", &time)?, None)? == seconds {
+        return Ok(time);
+    }
+    Err(Cause::Unfit(
+        "the number has digits beyond nanoseconds, which the time would lose; to ignore that, use \
+         set with iso8601(a)"
+            .into(),
+    ))
 }
 
 /// A code such as `01234` or `12E3` is no number: as one it would lose characters.
@@ -349,5 +362,27 @@ mod tests {
             );
         }
         assert!(Conversion::named("BOOL").is_none());
+    }
+
+    #[test]
+    fn a_time_keeps_its_digits_and_its_second() {
+        check(
+            "iso8601",
+            &json!({"N": "0.1234567891"}),
+            &json!(
+                "the number has digits beyond nanoseconds, which the time would lose; to ignore \
+                 that, use set with iso8601(a)"
+            ),
+        );
+        check(
+            "iso8601",
+            &json!({"N": "0.123456789"}),
+            &json!({"S": "1970-01-01T00:00:00.123456789Z"}),
+        );
+        check(
+            "epoch",
+            &json!({"S": "2016-12-31T23:59:60Z"}),
+            &json!("the time is a leap second, which seconds since 1970 do not count"),
+        );
     }
 }

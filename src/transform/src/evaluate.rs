@@ -423,6 +423,40 @@ mod tests {
                 ),
             ),
             ("iso8601(now())", json!({"S": "2023-11-14T22:13:20Z"})),
+            ("iso8601(0.1234567899)", json!({"S": "1970-01-01T00:00:00.123456789Z"})),
+            ("iso8601(-0.5)", json!({"S": "1969-12-31T23:59:59.5Z"})),
+        ]);
+    }
+
+    #[test]
+    fn the_last_second_of_the_year_9999_is_a_time() {
+        all(&[
+            ("epoch('9999-12-31T23:59:59Z')", json!({"N": "253402300799"})),
+            ("epoch('9999-12-31T23:59:59.999999999Z')", json!({"N": "253402300799.999999999"})),
+            ("iso8601(253402300799.9)", json!({"S": "9999-12-31T23:59:59.9Z"})),
+            ("epoch('-009999-01-01T00:00:00Z')", json!({"N": "-377705116800"})),
+            ("iso8601(-377705116800)", json!({"S": "-009999-01-01T00:00:00Z"})),
+            ("epoch('0001-01-01', 'Z')", json!({"N": "-62135596800"})),
+            (
+                "iso8601(253402300800)",
+                json!(
+                    "the number is not a time between the years -9999 and 9999; of milliseconds, \
+                     divide by 1000"
+                ),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn a_leap_second_is_no_other_second() {
+        let leap = json!("the time is a leap second, which seconds since 1970 do not count");
+        all(&[
+            ("epoch('2016-12-31T23:59:60Z')", leap.clone()),
+            ("epoch('2016-12-31t23:59:60.5+00:00')", leap.clone()),
+            ("epoch('2016-12-31 23:59:60', 'Z')", leap.clone()),
+            ("epoch('20161231T235960Z')", leap),
+            ("epoch('2016-12-31T23:59:59Z')", json!({"N": "1483228799"})),
+            ("epoch('2016-12-31T20:60', 'Z')", json!("the string is not an ISO 8601 time")),
         ]);
     }
 
@@ -511,7 +545,7 @@ mod tests {
                 "concat needs a string (string(a) makes one), not null (nil)",
             ),
             ("NOT matches(weight, '^ford')", "matches needs a string, not a number (weight)"),
-            ("split(m.deep, 'x') <> 1", "split needs a string, not a list (m.deep)"),
+            ("split(m.deep, 'x')[0] <> 1", "split needs a string, not a list (m.deep)"),
             (
                 "lookup('origins.csv', tags, 'name') <> 'x'",
                 "lookup needs a string or a number, not a string set (tags)",

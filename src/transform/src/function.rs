@@ -161,16 +161,31 @@ impl Function {
             ),
             (Self::ListAppend, _) => (&[AttributeType::L], "a list"),
             (Self::Union | Self::Difference, _) => SETS,
-            (
-                Self::List
-                | Self::Set
-                | Self::Map
-                | Self::Json
-                | Self::Now
-                | Self::Size
-                | Self::Hash,
-                _,
-            ) => {
+            (Self::Set, _) => (
+                &[
+                    AttributeType::S,
+                    AttributeType::N,
+                    AttributeType::B,
+                    AttributeType::L,
+                    AttributeType::Ss,
+                    AttributeType::Ns,
+                    AttributeType::Bs,
+                ],
+                "strings, numbers, binaries, a list or a set",
+            ),
+            (Self::Size, _) => (
+                &[
+                    AttributeType::S,
+                    AttributeType::B,
+                    AttributeType::Ss,
+                    AttributeType::Ns,
+                    AttributeType::Bs,
+                    AttributeType::L,
+                    AttributeType::M,
+                ],
+                "a string, a binary, a set, a list or a map",
+            ),
+            (Self::List | Self::Map | Self::Json | Self::Now | Self::Hash, _) => {
                 return None;
             }
         })

@@ -49,12 +49,14 @@ impl<'f> Files<'f> {
         Self { files: files.map(|(name, bytes)| (name, (bytes, OnceCell::new()))).collect() }
     }
 
-    /// Returns the SHA-256 of each file's bytes.
+    /// Returns the SHA-256 of the bytes of each file that a lookup has named. Others may be reports
+    /// next to the manifest, and differ in each run.
     pub(crate) fn digests(&self) -> BTreeMap<&str, String> {
+        let named = self.files.iter().filter(|(_, (_, table))| table.get().is_some());
         let digest = |(name, (bytes, _)): (&&'f str, &(&[u8], _))| {
             (*name, hex::encode(Sha256::digest(bytes)))
         };
-        self.files.iter().map(digest).collect()
+        named.map(digest).collect()
     }
 
     pub(crate) fn column(

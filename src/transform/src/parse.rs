@@ -65,6 +65,9 @@ pub(crate) fn condition(text: &str, shared: &Shared<'_>) -> Result<Node> {
 
 /// Returns a path that is written like one in an expression.
 pub(crate) fn path(text: &str) -> Result<Path> {
+    if text.trim().is_empty() {
+        return Err(Mistake::new(0, "it is empty; write the name of an attribute"));
+    }
     let files = Files::default();
     let shared = Shared::of(&files);
     let mut parser = Parser::new(text, &shared)?;
@@ -231,16 +234,24 @@ impl<'s> Parser<'s> {
         if let Some(comparator) = comparator {
             must_be_value(&left, at)?;
             self.next += 1;
-            let right = Box::new(self.operand()?);
-            return Ok(Node::Compare { left: Box::new(left), comparator, right });
+            let right = self.operand()?;
+            constant::check_decided(&[&left, &right], at)?;
+            constant::check_comparable(&left, &right, at)?;
+            let (left, right) = (Box::new(left), Box::new(right));
+            return Ok(Node::Compare { left, comparator, right });
         }
         if self.eat_keyword("BETWEEN") {
             must_be_value(&left, at)?;
-            let low = Box::new(self.operand()?);
+            let low = self.operand()?;
             if !self.eat_keyword("AND") {
                 return Err(self.unexpected("expected AND and the upper bound of BETWEEN"));
             }
-            let high = Box::new(self.operand()?);
+            let high = self.operand()?;
+            constant::check_decided(&[&left, &low, &high], at)?;
+            for (one, other) in [(&left, &low), (&left, &high), (&low, &high)] {
+                constant::check_comparable(one, other, at)?;
+            }
+            let (low, high) = (Box::new(low), Box::new(high));
             return Ok(Node::Between { value: Box::new(left), low, high });
         }
         if self.eat_keyword("IN") {
@@ -254,6 +265,11 @@ impl<'s> Parser<'s> {
                 options.push(self.operand()?);
             }
             self.expect(")")?;
+            let operands: Vec<&Node> = std::iter::once(&left).chain(&options).collect();
+            constant::check_decided(&operands, at)?;
+            for option in &options {
+                constant::check_comparable(&left, option, at)?;
+            }
             return Ok(Node::In { value: Box::new(left), options });
         }
         Ok(left)
@@ -325,7 +341,10 @@ impl<'s> Parser<'s> {
     /// A primary expression and the steps into its value.
     fn stepped(&mut self) -> Result<Node> {
         let mut node = self.primary()?;
-        while let Some(step) = self.step()? {
+        loop {
+            let at = self.at();
+            let Some(step) = self.step()? else { return Ok(node) };
+            constant::check_step(&node, &step, at)?;
             node = match node {
                 Node::Path(mut path) => {
                     path.steps.push(step);
@@ -334,7 +353,6 @@ impl<'s> Parser<'s> {
                 other => Node::Step(Box::new(other), step),
             };
         }
-        Ok(node)
     }
 
     fn primary(&mut self) -> Result<Node> {

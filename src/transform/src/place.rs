@@ -23,7 +23,11 @@ pub(crate) fn shown(path: &Path) -> String {
 
 fn name(name: &str) -> String {
     let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if plain && !name.is_empty() { name.to_owned() } else { format!("\"{name}\"") }
+    if plain && !name.is_empty() {
+        name.to_owned()
+    } else {
+        format!("\"{}\"", name.replace('"', "\"\""))
+    }
 }
 
 /// Puts a value at a path, as SET does: the map or list around it must be there, and an index past
@@ -139,7 +143,7 @@ mod tests {
 
     #[test]
     fn paths_are_shown_as_they_are_written() {
-        for text in ["a", "a.b[3]", "\"a-b\".c", "a.\"x y\"[0]"] {
+        for text in ["a", "a.b[3]", "\"a-b\".c", "a.\"x y\"[0]", "\"a\"\"b\""] {
             assert_eq!(shown(&parse::path(text).unwrap()), text);
         }
     }

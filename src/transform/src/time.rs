@@ -1,10 +1,11 @@
 //! Times: seconds since 1970 as numbers, and ISO 8601 as strings. Zones are offsets only: their
 //! names mean what a database of zones says, which differs between machines.
 
-use dm_dynamodb::value::{AttributeValue, Number};
-use jiff::Timestamp;
-use jiff::civil::{Date, DateTime};
-use jiff::tz::{Offset, TimeZone};
+use dm_dynamodb::value::{AttributeValue, Number, Rounding};
+use jiff::SignedDuration;
+use jiff::civil::{Date, DateTime, Time};
+use jiff::fmt::temporal::Pieces;
+use jiff::tz::Offset;
 
 use crate::error::Cause;
 use crate::error::Result;
@@ -13,48 +14,65 @@ const NANOS: i64 = 1_000_000_000;
 const MINUTE_S: i32 = 60;
 const HOUR_S: i32 = 60 * MINUTE_S;
 
+/// 1970-01-01T00:00:00. Times are counted from it as civil ones: jiff's timestamps end a day before
+/// 9999-12-31, which stands for "never" in many tables.
+const BEGINNING: DateTime = DateTime::constant(1970, 1, 1, 0, 0, 0, 0);
+
 /// The seconds since 1970 of an ISO 8601 time. One without a zone is in the zone that is given.
 pub(crate) fn epoch(text: &str, zone: Option<&str>) -> Result<Number> {
     let zone = zone.map(offset).transpose()?;
-    if let Ok(time) = text.parse::<Timestamp>() {
-        return seconds(time);
+    let no_time = || Cause::Unfit("the string is not an ISO 8601 time".into());
+    let pieces = Pieces::parse(text).map_err(|_| no_time())?;
+    if is_leap_second(text) {
+        return Err(Cause::Unfit(
+            "the time is a leap second, which seconds since 1970 do not count".into(),
+        ));
     }
-    if text.contains('[') {
+    let own = pieces.to_numeric_offset();
+    if own.is_none() && pieces.time_zone_annotation().is_some() {
         return Err(Cause::Unfit(
             "the time names its zone in brackets; give it an offset such as +01:00".into(),
         ));
     }
-    let local = text.parse::<DateTime>().or_else(|_| text.parse::<Date>().map(DateTime::from));
-    let Ok(local) = local else {
-        return Err(Cause::Unfit("the string is not an ISO 8601 time".into()));
+    let time = match (pieces.time(), own) {
+        (None, Some(_)) => return Err(no_time()),
+        (time, _) => time.unwrap_or(Time::midnight()),
     };
-    let Some(zone) = zone else {
+    let Some(zone) = own.or(zone) else {
         return Err(Cause::Unfit("the time has no zone; give it as epoch(time, '+01:00')".into()));
     };
-    seconds(zone.to_timestamp(local).map_err(|_| out_of_range())?)
+    seconds(pieces.date(), time, zone)
 }
 
-fn seconds(time: Timestamp) -> Result<Number> {
-    let nanos =
-        Number::from(i64::from(time.subsec_nanosecond())).divided_by(Number::from(NANOS))?;
-    Ok(Number::from(time.as_second()).plus_rounded(nanos)?)
+/// Whether a time that was read has the second 60, which jiff reads as 59.
+fn is_leap_second(text: &str) -> bool {
+    let time = text.find(['T', 't', ' ']).map_or("", |at| &text[at + 1..]);
+    let end = time.find(|c: char| !c.is_ascii_digit() && c != ':').unwrap_or(time.len());
+    let digits = time[..end].replace(':', "");
+    digits.len() == "hhmmss".len() && digits.ends_with("60")
 }
 
-/// The ISO 8601 time of seconds since 1970, in UTC or at an offset.
+fn seconds(date: Date, time: Time, zone: Offset) -> Result<Number> {
+    let since = date.to_datetime(time).duration_since(BEGINNING);
+    let whole = Number::from(since.as_secs() - i64::from(zone.seconds()));
+    let nanos = Number::from(i64::from(since.subsec_nanos())).divided_by(Number::from(NANOS))?;
+    Ok(whole.plus_rounded(nanos)?)
+}
+
+/// The ISO 8601 time of seconds since 1970, in UTC or at an offset, rounded down to nanoseconds.
 pub(crate) fn iso8601(seconds: Number, zone: Option<&str>) -> Result<AttributeValue> {
-    let nanos = seconds.times(Number::from(NANOS))?;
-    let whole = nanos.to_multiple(Number::from(1_i64), dm_dynamodb::value::Rounding::Down)?;
-    let nanos: i128 = whole.to_string().parse().map_err(|_| out_of_range())?;
-    let time = Timestamp::from_nanosecond(nanos).map_err(|_| out_of_range())?;
-    let text = match zone {
-        None => time.to_string(),
-        Some(zone) => {
-            let zone = offset(zone)?;
-            let local = time.to_zoned(TimeZone::fixed(zone)).datetime();
-            format!("{local}{}", written(zone))
-        }
+    let zone = zone.map_or(Ok(Offset::UTC), offset)?;
+    let one = Number::from(1_i64);
+    let down = |number: Number| number.to_multiple(one, Rounding::Down);
+    let whole = down(seconds)?;
+    let nanos = down(seconds.minus_rounded(whole)?.times(Number::from(NANOS))?)?;
+    let local = || {
+        let whole = whole.to_i64()?.checked_add(zone.seconds().into())?;
+        let since = SignedDuration::new(whole, i32::try_from(nanos.to_i64()?).ok()?);
+        BEGINNING.checked_add(since).ok()
     };
-    Ok(AttributeValue::S(text))
+    let local = local().ok_or_else(out_of_range)?;
+    Ok(AttributeValue::S(format!("{local}{}", written(zone))))
 }
 
 fn out_of_range() -> Cause {

@@ -135,10 +135,11 @@ fn quotient(left: u128, right: u128, shift: i32) -> Result<Option<(u128, u128, u
         }));
     }
     let (mut whole, mut rest) = (left / right, left % right);
+    // First whether anything is left: of a multiple, the whole part may have any length.
+    if (0..shift).fold(rest, |rest, _| next_digit(rest, right).1) == 0 {
+        return Ok(None);
+    }
     for _ in 0..shift {
-        if rest == 0 {
-            return Ok(None);
-        }
         let (digit, left) = next_digit(rest, right);
         whole = whole.checked_mul(10).ok_or(NumberError::TooPrecise)? + digit;
         rest = left;
@@ -146,7 +147,7 @@ fn quotient(left: u128, right: u128, shift: i32) -> Result<Option<(u128, u128, u
             return Err(NumberError::TooPrecise);
         }
     }
-    Ok((rest > 0).then_some((whole, rest, right)))
+    Ok(Some((whole, rest, right)))
 }
 
 /// The next digit of a long division, and what it leaves.
@@ -345,6 +346,7 @@ mod tests {
     #[test]
     fn numbers_become_multiples_of_a_step() {
         use Rounding::{Down, HalfEven, Up};
+        let multiple = format!("{}00", "9".repeat(38));
         for (value, step, rounding, expected) in [
             ("2475", "50", HalfEven, "2500"),
             ("2425", "50", HalfEven, "2400"),
@@ -363,6 +365,8 @@ mod tests {
                 "Attempting to store more than 38 significant digits in a Number",
             ),
             ("1e40", "1", Down, "10000000000000000000000000000000000000000"),
+            // A multiple with a count of 40 digits.
+            (multiple.as_str(), "0.25", HalfEven, multiple.as_str()),
             ("-1e40", "5", Up, "-10000000000000000000000000000000000000000"),
             ("1.5", "0", HalfEven, "Division by zero"),
             ("1.5", "1", Down, "1"),

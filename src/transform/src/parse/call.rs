@@ -8,7 +8,7 @@ use crate::ast::Node;
 use crate::error::Mistake;
 use crate::function::{Named, Signature, named, similar};
 use crate::hint;
-use crate::parse::constant::check_call;
+use crate::parse::constant::{check_call, check_special};
 use crate::parse::{Parser, Result, must_be_condition};
 use crate::token::Token;
 
@@ -96,6 +96,7 @@ fn wanted(signature: &Signature) -> String {
 /// The node of a call whose arguments are right in number.
 fn built(parser: &Parser, signature: &Signature, arguments: Vec<Argument>) -> Result<Node> {
     let name = signature.name;
+    check_special(signature, &arguments)?;
     let mut rest = arguments.into_iter();
     // The number of arguments was checked.
     let mut next = || rest.next().unwrap_or((Node::Literal(AttributeValue::Null), 0));

@@ -1,12 +1,15 @@
 //! What is wrong with a call or an operation for every item: arguments of a type that it never
-//! takes, and constants without a result.
+//! takes, constants without a result, and conditions whose outcome no item decides.
 
+use std::collections::BTreeSet;
+
+use dm_dynamodb::expression::Step;
 use dm_dynamodb::value::{AttributeType, AttributeValue, Item, Number};
 
 use crate::ast::{Node, Operator};
 use crate::error::{Cause, Mistake};
 use crate::evaluate::{self, Context};
-use crate::function::Function;
+use crate::function::{Function, Named, Signature};
 use crate::parse::Result;
 use crate::{number, text, time};
 
@@ -34,6 +37,34 @@ pub(super) fn check_call(
     match context.call(function, &literals) {
         Ok(_) => Ok(()),
         Err(cause) => Err(Mistake::new(*at, cause.to_string())),
+    }
+}
+
+/// Checks the arguments of a function that has its own node.
+pub(super) fn check_special(signature: &Signature, all: &[(Node, usize)]) -> Result<()> {
+    use AttributeType::{B, Bs, L, N, Ns, S, Ss};
+    let kind = |(node, at): &(Node, usize), types: &[AttributeType], wanted| {
+        check_kind(signature.name, node, *at, types, wanted)
+    };
+    match (signature.named, all) {
+        (Named::Split, [text, ..]) => kind(text, &[S], "a string"),
+        (Named::Lookup, [_, key, ..]) => kind(key, &[S, N], "a string or a number"),
+        (Named::Matches, [text, ..]) => {
+            kind(text, &[S], "a string")?;
+            check_decided(&[&text.0], text.1)
+        }
+        (Named::Type, [value, ..]) => check_decided(&[&value.0], value.1),
+        (Named::BeginsWith, [value, prefix]) => {
+            kind(value, &[S, B], "a string or a binary")?;
+            kind(prefix, &[S, B], "a string or a binary")?;
+            check_comparable(&value.0, &prefix.0, value.1)?;
+            check_decided(&[&value.0, &prefix.0], value.1)
+        }
+        (Named::Contains, [value, element]) => {
+            kind(value, &[S, B, Ss, Ns, Bs, L], "a string, a binary, a set or a list")?;
+            check_decided(&[&value.0, &element.0], value.1)
+        }
+        _ => Ok(()),
     }
 }
 
@@ -68,6 +99,50 @@ pub(super) fn check_divisor(operator: Operator, node: &Node, at: usize) -> Resul
             if operator == Operator::Over && *number == Number::ZERO =>
         {
             Err(Mistake::new(at, "a division by zero has no result"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks the operands of a condition, the first of which begins at this byte: an item decides it.
+/// A quoted name, as in `'status' = 'open'`, would select no item, or every one.
+pub(super) fn check_decided(operands: &[&Node], at: usize) -> Result<()> {
+    let mut read = BTreeSet::new();
+    for node in operands {
+        node.reads(&mut read);
+    }
+    if !read.is_empty() || operands.iter().any(|node| node.depends_on_now()) {
+        return Ok(());
+    }
+    Err(Mistake::new(
+        at,
+        "this condition reads no attribute, so it holds for all items or for none; the name of an \
+         attribute has no quotes or double quotes",
+    ))
+}
+
+/// Checks that two operands of known types may be equal or in order.
+pub(super) fn check_comparable(left: &Node, right: &Node, at: usize) -> Result<()> {
+    let (Some(left), Some(right)) = (left.kind(), right.kind()) else { return Ok(()) };
+    if left == right {
+        return Ok(());
+    }
+    let (left, right) = (number::in_words(left), number::in_words(right));
+    Err(Mistake::new(
+        at,
+        format!("{left} is compared with {right}, which never match; convert one of them"),
+    ))
+}
+
+/// Checks that there is something to step into: a map has fields, a list elements.
+pub(super) fn check_step(node: &Node, step: &Step, at: usize) -> Result<()> {
+    let (kind, lacks) = match step {
+        Step::Field(_) => (AttributeType::M, "no fields; a map has"),
+        Step::Index(_) => (AttributeType::L, "no elements with a number; a list has"),
+    };
+    match node.kind() {
+        Some(found) if found != kind => {
+            Err(Mistake::new(at, format!("{} has {lacks}", number::in_words(found))))
         }
         _ => Ok(()),
     }

@@ -36,6 +36,34 @@ fn every_form_is_understood() {
 }
 
 #[test]
+fn a_condition_depends_on_the_item_or_on_the_time() {
+    for text in [
+        "now() < 1767225600",
+        "lookup('x.csv', a, 'v') = 'b'",
+        "a = b",
+        "if_not_exists(a, 1) = 1",
+        "'x' IN (a, 'b')",
+        "contains('a b c', kind)",
+        "if_not_exists(a, 1) = 'x'",
+        "json(a) = '1'",
+        "parse_json(a) = 1",
+        "split(a, ' ')[0] = 1",
+    ] {
+        let files = Files::of([("x.csv", b"k,v\n".as_slice())]);
+        let parsed = condition(text, &Shared::of(&files));
+        assert!(parsed.is_ok(), "{text}: {parsed:?}");
+    }
+    let none = "this condition reads no attribute";
+    check("a = 1 OR 'kind' = 'order'", 10, none);
+    check("if('a' = 'b', 1, 2)", 4, none);
+    check("NOT begins_with('a', 'b')", 17, none);
+    check("a + 1 = 'x'", 1, "a number is compared with a string, which never match");
+    check("b IN (1) AND now() IN ('x')", 14, "a number is compared with a string");
+    check("concat(a, 'x')[0]", 15, "a string has no elements with a number; a list has");
+    check("split(a, ' ').x", 14, "a list has no fields; a map has");
+}
+
+#[test]
 fn mistakes_are_named_with_their_column() {
     check("", 1, "there is no expression");
     check("a +", 4, "expected a value, found the end");

@@ -31,7 +31,7 @@ pub(crate) fn parse(source: &Source, files: &Files<'_>) -> Result<Transform> {
         parse::condition(text, shared).map_err(|mistake| mistake.within("filter", text))
     });
     let mut transform = Transform {
-        digest: digest(source, files),
+        digest: String::new(),
         table: source.table.clone(),
         index: source.index.clone(),
         to: source.to.as_ref().map(|to| to.table.clone()),
@@ -74,6 +74,7 @@ pub(crate) fn parse(source: &Source, files: &Files<'_>) -> Result<Transform> {
             parse::expression(text, shared).map_err(|mistake| mistake.within(&field, text))?;
         transform.rekey.push((field, name.clone(), node));
     }
+    transform.digest = digest(source, files);
     check_moves(&transform)?;
     check_copies(&transform)?;
     check_places(&transform)?;
@@ -89,7 +90,8 @@ pub(crate) fn parse(source: &Source, files: &Files<'_>) -> Result<Transform> {
     Ok(transform)
 }
 
-/// The digest of all that decides what becomes of an item.
+/// The digest of all that decides what becomes of an item: the declaration, and the files that its
+/// lookups name.
 fn digest(source: &Source, files: &Files<'_>) -> String {
     let mut hasher = Sha256::new();
     // A declaration is strings and maps of strings: nothing that JSON cannot hold.
@@ -300,6 +302,19 @@ mod tests {
             json!({"set": {"pk": "1"}, "rekey": {"pk": "2"}}),
             "set.pk: rekey.pk gives this key attribute its value",
         );
+    }
+
+    #[test]
+    fn a_file_that_no_lookup_names_is_not_part_of_the_digest() {
+        let source = json!({"table": "cars", "set": {"a": "lookup('x.csv', b, 'v')"}});
+        let source: Source = serde_json::from_value(source).unwrap();
+        let digest = |x: &[u8], report: &[u8]| {
+            let files = Files::of([("x.csv", x), ("report.json", report)]);
+            super::parse(&source, &files).unwrap().digest
+        };
+        let first = digest(b"k,v\n", b"{}");
+        assert_eq!(digest(b"k,v\n", b"{\"version\": 1}"), first);
+        assert_ne!(digest(b"k,v\na,b\n", b"{}"), first);
     }
 
     #[test]
