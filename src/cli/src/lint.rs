@@ -10,9 +10,11 @@ mod transform;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 use dm_api::script::{self, Files};
+use dm_engine::Engine;
 use dm_entry::args::Program;
 use dm_entry::program;
 use serde::Serialize;
@@ -20,6 +22,7 @@ use serde::Serialize;
 use crate::answer::{self, AnswerError, Words};
 use crate::embedded::Home;
 use crate::folder::{self, Folder, FolderError};
+use crate::local::REGION;
 use crate::seed::{SEED_FILE, Seed};
 use crate::{layout, print};
 
@@ -124,8 +127,11 @@ impl Answer {
 }
 
 /// Prints all findings; the exit code.
-pub fn lint(flags: &Flags) -> Result<u8, AnswerError> {
+pub async fn lint(flags: &Flags) -> Result<u8, AnswerError> {
     let mut all: Vec<Finding> = flags.folders.iter().flat_map(|folder| findings(folder)).collect();
+    for folder in &flags.folders {
+        all.extend(unloadable(&Home::of(folder).folder().join(SEED_FILE)).await);
+    }
     all.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
     let errors = all.iter().filter(|finding| finding.is_error()).count();
     let answer = Answer { errors, warnings: all.len() - errors, findings: all };
@@ -220,6 +226,14 @@ fn startable(folder: &Folder, files: &Files) -> Option<Finding> {
         }
         Err(error) => Some(Finding::error(&file, 1, error.to_string())),
     }
+}
+
+/// What the embedded database rejects of a seed that can be read.
+async fn unloadable(file: &Path) -> Option<Finding> {
+    let seed = Seed::read(file).ok()?;
+    let engine = Arc::new(Engine::embedded(REGION, None).ok()?);
+    let error = seed.load(&engine).await.err()?;
+    Some(Finding::error(file, error.line(), dm_contract::error_chain::chain(&error)))
 }
 
 fn seed(file: &Path) -> Option<Finding> {

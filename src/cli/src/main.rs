@@ -41,7 +41,7 @@ async fn act(verb: Verb) -> Result<u8, Error> {
         Verb::Guard(flags) => guard::guard(flags).await?,
         Verb::Local(flags) => local::local(flags).await?,
         Verb::New(flags) => new::new(&flags)?,
-        Verb::Lint(flags) => lint::lint(&flags)?,
+        Verb::Lint(flags) => lint::lint(&flags).await?,
         Verb::Restore(flags) => Box::pin(restore::restore(flags)).await?,
         Verb::Report(flags) => Box::pin(report::report(flags)).await?,
         Verb::Archive(flags) => archive::archive(flags).await?,

@@ -157,6 +157,28 @@ fn mistakes_in_transforms_have_their_line() {
     );
 }
 
+#[tokio::test]
+async fn a_seed_that_the_database_rejects_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join(SEED_FILE);
+    assert_eq!(unloadable(&file).await, None);
+    for (seed, expected) in [
+        (SEED, None),
+        (r#"{"tables": {"ca": {"key": {"id": "S"}}}}"#, Some("tables.ca: ")),
+        (
+            r#"{"tables": {"cars": {"key": {"id": "S"}, "items": [{"id": ""}]}}}"#,
+            Some("tables.cars.items[0]: "),
+        ),
+    ] {
+        std::fs::write(&file, seed).unwrap();
+        let found = unloadable(&file).await.map(|finding| finding.to_string());
+        match expected {
+            Some(expected) => assert!(found.as_ref().unwrap().contains(expected), "{found:?}"),
+            None => assert_eq!(found, None),
+        }
+    }
+}
+
 #[test]
 fn mistakes_in_files_have_their_line() {
     check(&[("base/main.py", None)], "m/base/kustomization.yaml:3: error: reading m/base/main.py");
