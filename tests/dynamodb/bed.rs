@@ -66,7 +66,8 @@ impl Endpoint {
 
     /// One call: status and body.
     pub async fn call(&self, operation: &str, body: &Value) -> (u16, Value) {
-        self.try_call(operation, body).await.expect("an answer in time")
+        let answered = self.try_call(operation, body).await;
+        answered.unwrap_or_else(|| panic!("no answer to {operation} {body} in time"))
     }
 
     /// The same of a body as it is, for one that takes long: status and body.

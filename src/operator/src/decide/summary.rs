@@ -1,15 +1,21 @@
 //! Sentences about effects, for conditions and events. Pure.
 
+use std::collections::BTreeSet;
+
 use dm_api::migration::OnConflict;
 use dm_api::restore_status::{ConflictGroup, ConflictKind, RestoreEffects, RestoreStatus};
 use dm_api::status::{
-    Changed, DataMigrationStatus, DryRunReport, RunKind, RunResult, TableFate, WouldChange,
+    Changed, DataMigrationStatus, DryRunReport, ErrorEntry, RunKind, RunResult, TableFate,
+    WouldChange,
 };
 use dm_contract::plan::RateLimits;
 use dm_contract::restored::Conflict;
 
 use crate::history;
 use crate::limits;
+
+/// The error of a condition that was not met.
+const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
 
 /// What a dry run found, in a sentence or two.
 pub fn dry_run(report: &DryRunReport) -> Option<String> {
@@ -51,7 +57,7 @@ fn would_change(effects: &WouldChange) -> String {
             both(table.table.map(|fate| would_be(fate, &table.name)), items)
         })
         .collect();
-    match (tables.as_slice(), effects.requests) {
+    let what = match (tables.as_slice(), effects.requests) {
         ([], 0) => "The guard received no request from the program".into(),
         ([], _) => {
             format!("The dry run read {} and would change nothing", items(effects.items_read))
@@ -61,6 +67,21 @@ fn would_change(effects: &WouldChange) -> String {
             items(effects.items_read),
             tables.join(", ")
         ),
+    };
+    what + &errors(&effects.errors)
+}
+
+/// `; 3 calls were answered with an error (ValidationException)`. Conditions that were not met are
+/// left out: a program that sets conditions expects them.
+fn errors(errors: &[ErrorEntry]) -> String {
+    let unexpected = errors.iter().filter(|each| each.error != CONDITION_FAILED);
+    let calls: u64 = unexpected.clone().map(|each| each.count).sum();
+    let names: BTreeSet<&str> = unexpected.map(|each| each.error.as_str()).collect();
+    let names = names.into_iter().collect::<Vec<_>>().join(", ");
+    match calls {
+        0 => String::new(),
+        1 => format!("; 1 call was answered with an error ({names})"),
+        many => format!("; {many} calls were answered with an error ({names})"),
     }
 }
 
@@ -80,10 +101,11 @@ pub fn changed(effects: &Changed) -> String {
             both(table.table.map(|fate| was(fate, &table.name)), items)
         })
         .collect();
-    match tables.as_slice() {
+    let what = match tables.as_slice() {
         [] => format!("{} read, none written", items(effects.items_read)),
         tables => format!("{} read; {}", items(effects.items_read), tables.join(", ")),
-    }
+    };
+    what + &errors(&effects.errors)
 }
 
 fn would_be(fate: TableFate, table: &str) -> String {
@@ -285,5 +307,39 @@ fn items(count: u64) -> String {
     match count {
         1 => "1 item".into(),
         many => format!("{many} items"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn error(operation: &str, error: &str, count: u64) -> serde_json::Value {
+        json!({"operation": operation, "error": error, "count": count})
+    }
+
+    #[test]
+    fn errors_that_no_condition_explains_are_in_the_sentence() {
+        let check = |errors: serde_json::Value, expected: &str| {
+            let effects = json!({
+                "itemsRead": 2, "readUnits": 1.0, "writeUnits": 2.0, "requests": 4,
+                "tables": [{"name": "cars", "updated": 2, "deleted": 0}], "errors": errors,
+            });
+            let effects: Changed = serde_json::from_value(effects).unwrap();
+            let expected = format!("2 items read; updated 2 items in cars{expected}");
+            assert_eq!(changed(&effects), expected);
+        };
+        let expected = error("UpdateItem", CONDITION_FAILED, 7);
+        check(json!([]), "");
+        check(json!([expected]), "");
+        let one = error("PutItem", "ValidationException", 1);
+        check(json!([one, expected]), "; 1 call was answered with an error (ValidationException)");
+        let more = error("Scan", "ResourceNotFoundException", 2);
+        check(
+            json!([one, more, error("Query", "ResourceNotFoundException", 1)]),
+            "; 4 calls were answered with an error (ResourceNotFoundException, \
+             ValidationException)",
+        );
     }
 }
