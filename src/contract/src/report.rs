@@ -81,7 +81,7 @@ pub struct GuardResult {
     /// Why the result cannot be relied on, if so (the guard was restarted in the middle, …).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
-    /// Entries of `tables` or `remarks` that had to be left out to fit the message.
+    /// Entries of `tables`, `remarks` or `errors` that had to be left out to fit the message.
     #[serde(default)]
     pub left_out: u32,
     /// What only a dry run has.

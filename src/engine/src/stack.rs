@@ -255,7 +255,7 @@ impl Engine {
         // Here, and not in the work below: that outlives a client that goes away, and what is held
         // would be carried out later although its client has sent it again.
         if let Err(fault) = self.rates.gate().pass(call.is_patient()).await {
-            return self.failed(call.operation, fault);
+            return self.failed(call.operation, fault, !call.is_patient());
         }
         let writes = matches!(call.operation.class(), Class::DataWrite | Class::ControlPlaneWrite);
         if !writes {
@@ -283,8 +283,7 @@ impl Engine {
     async fn answer(&self, call: Call, client: Client) -> Answer {
         let operation = call.operation;
         let writes = operation.class() == Class::DataWrite && !call.only_reads();
-        // Whoever paces its calls is a transform, which has its own account of its items.
-        let is_program = call.pacing.is_none();
+        let is_program = !call.is_patient();
         match self.descend(call, client).await {
             Ok(answer) => {
                 self.tally.answered(operation.name());
@@ -293,22 +292,19 @@ impl Engine {
             }
             Err(fault) => {
                 self.outages.failed(&fault, self.calls().answered);
-                if !is_program {
-                    self.note(operation, &fault);
-                    return self.worded(operation, fault).into();
-                }
-                self.failed(operation, fault)
+                self.failed(operation, fault, is_program)
             }
         }
     }
 
-    /// The answer to a program's call that was not carried out, noted and counted.
-    fn failed(&self, operation: Operation, fault: Fault) -> Answer {
+    /// The answer to a call that was not carried out: noted, and counted among the errors of a
+    /// program. A transform, whose calls are patient, has its own account of its items.
+    fn failed(&self, operation: Operation, fault: Fault, is_program: bool) -> Answer {
         self.note(operation, &fault);
-        // A remark says it.
-        let is_remark = matches!(fault, Fault::Refused { .. });
+        // Of one that is rejected, a remark says it.
+        let counts = is_program && !matches!(fault, Fault::Refused { .. });
         let answer = Answer::from(self.worded(operation, fault));
-        if !is_remark {
+        if counts {
             let error = error_name(&answer.body);
             self.tally.error(operation.name(), error.as_deref().unwrap_or("unknown"));
         }

@@ -46,8 +46,7 @@ pub struct Flags {
     pub access_key_id: Option<String>,
 }
 
-/// What the program does instead of serving. `restore` and `record` need the plan's
-/// archive.
+/// What the program does instead of serving. `restore` and `record` need the plan's archive.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Verb {
     /// Check that the target's database and archive can be used, and write the result to the

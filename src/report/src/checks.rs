@@ -9,7 +9,7 @@ use dm_contract::report::{Fidelity, TableChange, TableEffect};
 use serde::{Serialize, Serializer};
 
 use crate::file::RunReport;
-use crate::numbers::{count, counted};
+use crate::numbers::{count, counted, were};
 use crate::words;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,9 +199,9 @@ fn what(report: &RunReport, of: Counted, found: u64, max: u64) -> String {
         Counted::Creates => format!("{} {would} created", counted(found, "item")),
         Counted::Updates => format!("{} {would} updated", counted(found, "item")),
         Counted::Writes => format!("{} {would} written", items_or_tables(found)),
-        Counted::Refused => format!("{} rejected", were("call", found)),
-        Counted::Approximate => format!("{} answered approximately", were("call", found)),
-        Counted::Errors => format!("{} answered with an error", were("call", found)),
+        Counted::Refused => format!("{} rejected", were(found, "call")),
+        Counted::Approximate => format!("{} answered approximately", were(found, "call")),
+        Counted::Errors => format!("{} answered with an error", were(found, "call")),
     };
     match max {
         0 => format!("{what}."),
@@ -211,10 +211,6 @@ fn what(report: &RunReport, of: Counted, found: u64, max: u64) -> String {
 
 fn items_or_tables(found: u64) -> String {
     format!("{} or table{}", counted(found, "item"), if found == 1 { "" } else { "s" })
-}
-
-fn were(noun: &str, found: u64) -> String {
-    format!("{} {}", counted(found, noun), if found == 1 { "was" } else { "were" })
 }
 
 fn are(max: u64) -> String {

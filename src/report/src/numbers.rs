@@ -15,9 +15,17 @@ pub fn count(count: u64) -> String {
 
 /// A count with its noun: 1 item, 2 items, 2 entries.
 pub fn counted(number: u64, noun: &str) -> String {
-    let many = || noun.strip_suffix('y').map_or(format!("{noun}s"), |stem| format!("{stem}ies"));
-    let noun = if number == 1 { noun.to_owned() } else { many() };
-    format!("{} {noun}", count(number))
+    let number_text = count(number);
+    match noun.strip_suffix("ry") {
+        _ if number == 1 => format!("{number_text} {noun}"),
+        Some(stem) => format!("{number_text} {stem}ries"),
+        None => format!("{number_text} {noun}s"),
+    }
+}
+
+/// The same as a subject: 1 item was, 2 items were.
+pub fn were(number: u64, noun: &str) -> String {
+    format!("{} {}", counted(number, noun), if number == 1 { "was" } else { "were" })
 }
 
 /// Units of capacity: whole where they are, else to the half that DynamoDB counts in.

@@ -6,7 +6,7 @@ use dm_contract::plan::OnConflict;
 use dm_contract::report::RestoreReport;
 use dm_contract::restored::Conflict;
 
-use crate::numbers::counted;
+use crate::numbers::{counted, were};
 use crate::words;
 
 /// A restore, and the run or the migration that it restores.
@@ -95,12 +95,11 @@ pub fn conflicts(report: &RestoreReport) -> Option<String> {
 /// What of the deletions is not certain, in a sentence; none if all is.
 pub fn unconfirmed(report: &RestoreReport) -> Option<String> {
     let unconfirmed = report.counts.unconfirmed;
-    let items = counted(unconfirmed, "item");
-    let were = if unconfirmed == 1 { "was" } else { "were" };
     (unconfirmed > 0).then(|| {
         format!(
-            "{items} {were} deleted without an answer of the database. Attributes that others \
-             added at that moment are lost."
+            "{} deleted without an answer of the database. Attributes that others added at that \
+             moment are lost.",
+            were(unconfirmed, "item")
         )
     })
 }

@@ -96,7 +96,6 @@ fn dry_run_result() -> DryRunResult {
     }
 }
 
-/// A refused call, and three that were answered approximately.
 /// Errors that a program got.
 pub fn errors() -> Vec<ErrorCount> {
     let error = |error: &str, count| ErrorCount {
@@ -107,6 +106,7 @@ pub fn errors() -> Vec<ErrorCount> {
     vec![error("ConditionalCheckFailedException", 1), error("ValidationException", 2)]
 }
 
+/// A refused call, and three that were answered approximately.
 pub fn remarks() -> Vec<Remark> {
     let remark = |operation: &str, fidelity, why: &str, count| Remark {
         operation: operation.into(),

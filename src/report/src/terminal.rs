@@ -7,7 +7,7 @@ use dm_contract::report::{
 };
 
 use crate::file::{End, RunReport};
-use crate::numbers::{count, counted};
+use crate::numbers::{count, counted, were};
 use crate::shown;
 use crate::transform;
 use crate::words;
@@ -242,8 +242,7 @@ fn errors(errors: &[ErrorCount]) -> Vec<String> {
     if all == 0 {
         return Vec::new();
     }
-    let were = if all == 1 { "was" } else { "were" };
-    let mut lines = vec![format!("  {} {were} answered with an error:", counted(all, "call"))];
+    let mut lines = vec![format!("  {} answered with an error:", were(all, "call"))];
     lines.extend(errors.iter().take(LISTED_MAX).map(|each| {
         let ErrorCount { operation, error, count: times } = each;
         format!("    {operation}, {} ×: {error}", count(*times))
@@ -277,11 +276,9 @@ fn underneath(dry_run: &DryRunResult) -> Option<String> {
     if changed == 0 {
         return None;
     }
-    let were = if changed == 1 { "was" } else { "were" };
     Some(format!(
-        "  {} {were} changed by others during the dry run, which used the values that it read \
-         first",
-        counted(changed, "item")
+        "  {} changed by others during the dry run, which used the values that it read first",
+        were(changed, "item")
     ))
 }
 

@@ -11,7 +11,7 @@ use dm_contract::restored::Conflict;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::layout::{age, behind, count, counted, span, table, units, wrap};
+use crate::layout::{age, behind, count, counted, span, table, units, were, wrap};
 use crate::progress;
 
 /// Columns that text is wrapped to: a terminal's width, as programs are written for.
@@ -191,10 +191,8 @@ fn dry_run(report: &DryRunReport) -> String {
         text += &line(&format!("would take at least {} s at the allowed rate", count(seconds)));
     }
     if effects.changed_underneath > 0 {
-        let changed = effects.changed_underneath;
-        let were = if changed == 1 { "was" } else { "were" };
-        let items = counted(changed, "item");
-        text += &line(&format!("{items} {were} changed by others during the run"));
+        let items = were(effects.changed_underneath, "item");
+        text += &line(&format!("{items} changed by others during the run"));
     }
     text += &remarks(&effects.remarks);
     text += &errors(&effects.errors);

@@ -78,9 +78,8 @@ impl MergedEntry {
         let at = found.unwrap_or_else(|| self.evident(entry.before.as_ref()));
         // An image that nobody checked may be older than the run's own last write, but only if the
         // run itself met it or left it. Any other shows what others wrote.
-        let is_old = entry.unverified && self.states.contains(&met);
-        let by_others = found.is_none() && !is_old;
         let is_new = !self.states.contains(&met);
+        let by_others = found.is_none() && (is_new || !entry.unverified);
         for state in [met, entry.after.item] {
             keep_newest(&mut self.states, state, STATES_MAX);
         }

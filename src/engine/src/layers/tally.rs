@@ -40,7 +40,7 @@ pub struct Counts {
     errors: BTreeMap<(String, String), u64>,
     /// How often write units were used: in a dry run once for each item that a call writes.
     pub writes: u64,
-    /// Tables and remarks that were one too many.
+    /// Tables, remarks and errors that were one too many.
     pub dropped: u32,
 }
 
