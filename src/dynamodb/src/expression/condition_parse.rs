@@ -9,7 +9,7 @@ use super::condition_call::Call;
 use super::condition_check::{
     check_between, check_distinct, check_in_count, check_ordered, function_node,
 };
-use super::cursor::{Cursor, Rank, Result};
+use super::cursor::{Cursor, Result};
 use super::token::TokenKind;
 use super::{Comparator, ExpressionKind, Node, Operand, Path, Placeholders};
 use crate::value::AttributeValue;
@@ -157,6 +157,9 @@ fn comparison(cursor: &mut Cursor, left: Part) -> Result<Part> {
         cursor.expect_symbol("(")?;
         let options = operands(cursor)?;
         check_in_count(cursor, options.len());
+        for option in &options {
+            check_distinct(cursor, "IN", &value, option);
+        }
         Node::In { value, options }
     } else {
         return Ok(left);
@@ -173,6 +176,9 @@ fn between(cursor: &mut Cursor, value: Operand) -> Result<Node> {
     let high = next_operand(cursor)?;
     check_ordered(cursor, "BETWEEN", [&value, &low, &high]);
     check_between(cursor, &low, &high);
+    for bound in [&low, &high] {
+        check_distinct(cursor, "BETWEEN", &value, bound);
+    }
     Ok(Node::Between { value, low, high })
 }
 
@@ -227,12 +233,7 @@ fn next_operand(cursor: &mut Cursor) -> Result<Operand> {
 
 /// The closing parenthesis of what was opened there.
 fn after_parentheses(cursor: &mut Cursor, open: usize, part: Part) -> Result<Part> {
-    // Redundant when all that stands inside is another pair.
-    if cursor.group == Some((open + 1, cursor.at())) {
-        cursor.note(Rank::Parentheses, "The expression has redundant parentheses;");
-    }
-    cursor.expect_symbol(")")?;
-    cursor.group = Some((open, cursor.at()));
+    cursor.close_group(open)?;
     // `(a).b` is a path too.
     match part {
         Part::Operand(Operand::Path(mut path)) => {
@@ -257,7 +258,7 @@ fn operand(cursor: &mut Cursor, part: Part) -> Result<Operand> {
         }
         Part::Call(call) => {
             function_node(cursor, &call);
-            misused(cursor, &call.name);
+            cursor.note_misused(&call.name);
             Ok(Operand::Value(AttributeValue::Null))
         }
     }
@@ -272,21 +273,12 @@ fn condition(cursor: &mut Cursor, part: Part) -> Result<Node> {
             let node = function_node(cursor, &call);
             cursor.close_comparison();
             if call.name == "size" {
-                misused(cursor, "size");
+                cursor.note_misused("size");
             }
             // Whenever there is no node, an error has been noted.
             Ok(node.unwrap_or_else(|| Node::Exists(Path::of(""))))
         }
     }
-}
-
-fn misused(cursor: &mut Cursor, name: &str) {
-    cursor.note(
-        Rank::MisusedFunction,
-        format!(
-            "The function is not allowed to be used this way in an expression; function: {name}"
-        ),
-    );
 }
 
 #[cfg(test)]

@@ -34,12 +34,12 @@ pub(crate) enum Rank {
     Comparison,
     Placeholder,
     OperandCount,
-    Distinct,
     Overlap,
     Conflict,
     OperandType,
     /// Of functions and sums in updates: after what is wrong with ADD and DELETE.
     UpdateOperand,
+    Distinct,
 }
 
 /// A place among the tokens of one expression.
@@ -53,7 +53,7 @@ pub(crate) struct Cursor<'a, 'p> {
     /// Bytes of the source and of what its placeholders stand for.
     expanded: usize,
     /// The last pair of parentheses read: where it opened, and the token after it.
-    pub group: Option<(usize, usize)>,
+    group: Option<(usize, usize)>,
     placeholders: &'p mut Placeholders,
     problems: BTreeMap<Rank, String>,
 }
@@ -190,6 +190,28 @@ impl<'a, 'p> Cursor<'a, 'p> {
     /// Remembers an error of meaning; the first of each rank stays.
     pub fn note(&mut self, rank: Rank, message: impl Into<String>) {
         self.problems.entry(rank).or_insert_with(|| message.into());
+    }
+
+    /// Reads the closing parenthesis of what was opened at this token.
+    pub fn close_group(&mut self, open: usize) -> Result<()> {
+        // Redundant when all that stands inside is another pair.
+        if self.group == Some((open + 1, self.at())) {
+            self.note(Rank::Parentheses, "The expression has redundant parentheses;");
+        }
+        self.expect_symbol(")")?;
+        self.group = Some((open, self.at()));
+        Ok(())
+    }
+
+    /// Notes that a function stands where it may not.
+    pub fn note_misused(&mut self, function: &str) {
+        self.note(
+            Rank::MisusedFunction,
+            format!(
+                "The function is not allowed to be used this way in an expression; function: \
+                 {function}"
+            ),
+        );
     }
 
     /// One comparison or function has been read: what is wrong with it now outranks what is wrong

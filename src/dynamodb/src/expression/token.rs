@@ -48,7 +48,9 @@ fn measure(rest: &str, first: char) -> (TokenKind, usize) {
     match first {
         // A name begins with a letter: `_a` is a syntax error at `_` (scylladb's tests at AWS).
         'a'..='z' | 'A'..='Z' => (TokenKind::Name, word(rest)),
-        '0'..='9' => (TokenKind::Digits, rest.bytes().take_while(u8::is_ascii_digit).count()),
+        // No number has a leading zero: `l[01]` is a syntax error at `1` (DynamoDB Local).
+        '0' => (TokenKind::Digits, 1),
+        '1'..='9' => (TokenKind::Digits, rest.bytes().take_while(u8::is_ascii_digit).count()),
         '#' | ':' => match word(&rest[1..]) {
             0 => (TokenKind::Other, 1),
             len if first == '#' => (TokenKind::NameRef, len + 1),

@@ -1,5 +1,6 @@
 //! The grammar of UpdateExpressions.
 
+use super::condition_check::same_path;
 use super::cursor::{Cursor, Rank, Result};
 use super::function::{UPDATE_FUNCTIONS, operands_of};
 use super::projection::note_related;
@@ -126,6 +127,7 @@ fn set_value(cursor: &mut Cursor) -> Result<SetValue> {
     cursor.count_operator();
     let right = operand(cursor, false)?;
     for side in [&left, &right] {
+        check_inner(cursor, side);
         check_operand(cursor, name, side, AttributeType::N);
     }
     let (left, right) = (Box::new(left), Box::new(right));
@@ -140,10 +142,11 @@ fn operand(cursor: &mut Cursor, whole: bool) -> Result<SetValue> {
         TokenKind::Name if is_call(cursor) => cursor.descend(function),
         TokenKind::Name | TokenKind::NameRef => Ok(SetValue::Path(cursor.path(is_keyword)?)),
         _ => {
+            let open = cursor.at();
             cursor.expect_symbol("(")?;
             let inner = cursor
                 .descend(|cursor| if whole { set_value(cursor) } else { operand(cursor, false) })?;
-            cursor.expect_symbol(")")?;
+            cursor.close_group(open)?;
             Ok(inner)
         }
     }
@@ -164,6 +167,9 @@ fn function(cursor: &mut Cursor) -> Result<SetValue> {
     }
     cursor.expect_symbol(")")?;
     cursor.count_operator();
+    for argument in &arguments {
+        check_inner(cursor, argument);
+    }
     if !UPDATE_FUNCTIONS.contains(&name) {
         let wrong = if operands_of(name).is_some() {
             "The function is not allowed in an update expression"
@@ -192,6 +198,11 @@ fn function(cursor: &mut Cursor) -> Result<SetValue> {
         }
         SetValue::ListAppend(Box::new(first), Box::new(second))
     } else if let SetValue::Path(path) = first {
+        if let SetValue::Path(other) = &second
+            && let Some(same) = same_path(name, &path, other)
+        {
+            cursor.note(Rank::Distinct, same);
+        }
         SetValue::IfNotExists(path, Box::new(second))
     } else {
         cursor.note(
@@ -205,6 +216,13 @@ fn function(cursor: &mut Cursor) -> Result<SetValue> {
 /// Stands where an error has been noted.
 fn nothing() -> SetValue {
     SetValue::Value(AttributeValue::Null)
+}
+
+/// A part of a sum or of a function: `list_append` stands alone on the right side of a SET.
+fn check_inner(cursor: &mut Cursor, operand: &SetValue) {
+    if matches!(operand, SetValue::ListAppend(..)) {
+        cursor.note_misused("list_append");
+    }
 }
 
 /// Only values given directly are judged before the item is known.
@@ -239,6 +257,10 @@ mod tests {
         let shown = found.map_or_else(|error| error.message, |_| "ok".to_owned());
         let shown = shown.strip_prefix("Invalid UpdateExpression: ").unwrap_or(&shown);
         assert_eq!(shown, expected, "{text:.200}");
+    }
+
+    fn check_syntax(text: &str, token: &str, near: &str) {
+        check(text, &format!("Syntax error; token: \"{token}\", near: \"{near}\""));
     }
 
     #[test]
@@ -277,7 +299,7 @@ mod tests {
             ("SET a = b,", "<EOF>", ","),
             ("SET a = :n REMOVE", "<EOF>", "REMOVE"),
         ] {
-            check(text, &format!("Syntax error; token: \"{token}\", near: \"{near}\""));
+            check_syntax(text, token, near);
         }
     }
 
@@ -309,6 +331,32 @@ mod tests {
             "Incorrect operand type for operator or function; operator: ADD, operand type: STRING, \
              typeSet: ALLOWED_FOR_ADD_OPERAND",
         );
+    }
+
+    #[test]
+    fn operands_have_their_places() {
+        let misused = "The function is not allowed to be used this way in an expression; \
+                       function: list_append";
+        for text in [
+            "SET a = list_append(list_append(b, b), b)",
+            "SET a = list_append(b, list_append(b, b)), c = what(a)",
+            "SET a = if_not_exists(b, list_append(b, b)), a = :n",
+            "SET a = b - list_append(b, b)",
+        ] {
+            check(text, misused);
+        }
+        for text in ["SET a = ((:n))", "SET a = ((b + :n))", "SET a = list_append(((b)), :l)"] {
+            check(text, "The expression has redundant parentheses;");
+        }
+        let distinct = "The first operand must be distinct from the remaining operands for this \
+                        operator or function; operator: if_not_exists, first operand: [#c]";
+        check("SET a = if_not_exists((c), #c)", &distinct.replace("#c", "c"));
+        check(
+            "SET a = if_not_exists(b, b), c = list_append(:n, b)",
+            "Incorrect operand type for operator or function; operator or function: list_append, \
+             operand type: N",
+        );
+        check_syntax("SET a = b[01]", "1", "01]");
     }
 
     #[test]

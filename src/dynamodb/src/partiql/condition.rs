@@ -72,6 +72,7 @@ fn comparison(cursor: &mut Cursor) -> Result<Node> {
         cursor.expect_word("AND")?;
         let high = operand(cursor)?;
         check_ordered("BETWEEN", [&left, &low, &high])?;
+        [&low, &high].into_iter().try_for_each(|one| check_distinct("BETWEEN", &left, one))?;
         reject(wrong_bounds(&low, &high))?;
         return Ok(Node::Between { value: left, low, high });
     }
@@ -114,7 +115,7 @@ fn check_ordered<const N: usize>(name: &str, operands: [&Operand; N]) -> Result<
     }
 }
 
-fn incorrect_type(name: &str, kind: &str) -> ServiceError {
+pub(super) fn incorrect_type(name: &str, kind: &str) -> ServiceError {
     ServiceError::validation(format!(
         "Incorrect operand type for operator or function; operator or function: {name}, operand \
          type: {kind}"
@@ -342,6 +343,8 @@ mod tests {
             ("a = a", "=", "a"),
             ("a < a", "<", "a"),
             ("a IN [1, a]", "IN", "a"),
+            ("a BETWEEN a AND 9", "BETWEEN", "a"),
+            ("NOT a BETWEEN 9 AND a", "BETWEEN", "a"),
             ("contains(m.k, m.k)", "contains", "m.k"),
             ("begins_with(s, s)", "begins_with", "s"),
         ] {

@@ -101,11 +101,22 @@ pub(super) fn full_key(
     condition: Option<&Condition>,
     table: &TableSchema,
 ) -> Result<(ItemKey, Option<Condition>)> {
-    key_and_rest(condition, table)?.ok_or_else(|| {
+    let found = key_and_rest(condition, table)?.ok_or_else(|| {
         ServiceError::validation(
             "Where clause does not contain a mandatory equality on all key attributes",
         )
-    })
+    })?;
+    let key = found.0.to_item();
+    for part in condition.map(|condition| conjuncts(&condition.root)).unwrap_or_default() {
+        let Some((name, value)) = equality(part) else { continue };
+        if key.get(name).is_some_and(|given| given != value) {
+            return Err(ServiceError::validation(format!(
+                "Multiple conditions on same key {name}. Only single item Update/Insert/Delete \
+                 are supported"
+            )));
+        }
+    }
+    Ok(found)
 }
 
 /// The equalities with all key attributes, outside any OR and NOT, and the rest of the condition;
@@ -437,7 +448,12 @@ mod tests {
     fn writes_name_their_whole_key() {
         check_key("p = 'a' AND s = 1", "p (S), s (N)");
         check_key("s = 1 AND (p = 'a' AND x = 2)", "p (S), s (N) and more");
-        check_key("p = 'a' AND s = 1 AND p = 'b'", "p (S), s (N) and more");
+        check_key("p = 'a' AND s = 1 AND p = 'a'", "p (S), s (N) and more");
+        check_key(
+            "p = 'a' AND s = 1 AND p = 'b'",
+            "Multiple conditions on same key p. Only single item Update/Insert/Delete are \
+             supported",
+        );
         let missing = "Where clause does not contain a mandatory equality on all key attributes";
         check_key("p = 'a'", missing);
         check_key("p = 'a' AND s > 1", missing);

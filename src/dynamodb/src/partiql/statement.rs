@@ -2,16 +2,19 @@
 
 use std::collections::HashSet;
 
-use super::condition::condition;
+use super::condition::{condition, incorrect_type};
 use super::cursor::{Cursor, Result, malformed};
 use super::literal::{is_literal, item, literal};
 use super::token::TokenKind;
 use super::{Delete, Insert, Returning, Select, Statement, UpdateStatement, output_name};
 use crate::error::ServiceError;
 use crate::expression::{
-    Action, Condition, Path, PathRelation, SetValue, Target, Update, Words, relation,
+    Action, Condition, Path, PathRelation, SetValue, Target, Update, Words, relation, same_path,
 };
-use crate::value::AttributeValue;
+use crate::value::{AttributeType, AttributeValue};
+
+const LIST_APPEND: &str = "list_append";
+const IF_NOT_EXISTS: &str = "if_not_exists";
 
 pub(super) fn parse(text: &str, parameters: &[AttributeValue]) -> Result<Statement> {
     let mut cursor = Cursor::new(text, parameters)?;
@@ -116,14 +119,14 @@ fn insert(cursor: &mut Cursor) -> Result<Insert> {
     cursor.expect_word("INTO")?;
     let table = written_table(cursor)?;
     cursor.expect_word("VALUE")?;
-    let item = if cursor.is_symbol("{") {
-        item(cursor)?
-    } else {
-        match literal(cursor)? {
-            AttributeValue::M(item) => item,
-            _ => return Err(malformed("The value of an INSERT must be a map")),
-        }
-    };
+    if is_literal(cursor) && !cursor.is_symbol("{") {
+        return Err(ServiceError::validation(format!(
+            "Unsupported format in item expression. Please use struct format {{...}} to express \
+             item values for insert statement. at {}",
+            cursor.position()
+        )));
+    }
+    let item = item(cursor)?;
     if cursor.is_word("RETURNING") {
         return Err(ServiceError::validation("RETURNING is not supported in INSERT"));
     }
@@ -241,16 +244,26 @@ fn set(cursor: &mut Cursor) -> Result<Target> {
         }
     }
     let left = term(cursor)?;
-    let value = if cursor.eat_symbol("+") {
-        cursor.count_operator()?;
-        SetValue::Plus(Box::new(left), Box::new(term(cursor)?))
-    } else if cursor.eat_symbol("-") {
-        cursor.count_operator()?;
-        SetValue::Minus(Box::new(left), Box::new(term(cursor)?))
-    } else {
-        left
+    let operators = [("+", SetValue::Plus as fn(_, _) -> _), ("-", SetValue::Minus)];
+    let Some((name, make)) = operators.into_iter().find(|(name, _)| cursor.eat_symbol(name)) else {
+        return Ok(Target { path, action: Action::Set(left) });
     };
-    Ok(Target { path, action: Action::Set(value) })
+    cursor.count_operator()?;
+    let right = term(cursor)?;
+    for side in [&left, &right] {
+        check_operand(name, side, AttributeType::N)?;
+    }
+    Ok(Target { path, action: Action::Set(make(Box::new(left), Box::new(right))) })
+}
+
+/// Checks what is given directly, before the item is known.
+fn check_operand(name: &str, operand: &SetValue, expected: AttributeType) -> Result<()> {
+    let kind = match operand {
+        SetValue::Value(value) => value.kind(),
+        SetValue::ListAppend(..) => AttributeType::L,
+        _ => return Ok(()),
+    };
+    if kind == expected { Ok(()) } else { Err(incorrect_type(name, kind.as_str())) }
 }
 
 fn second_argument(cursor: &mut Cursor) -> Result<AttributeValue> {
@@ -265,17 +278,29 @@ fn is_call(cursor: &Cursor, name: &str) -> bool {
     cursor.is_word(name) && next.kind == TokenKind::Symbol && next.text == "("
 }
 
-/// A value, a path, or `list_append(a, b)`.
+/// A value, a path, `list_append(a, b)` or `if_not_exists(path, a)`.
 fn term(cursor: &mut Cursor) -> Result<SetValue> {
-    if is_call(cursor, "list_append") {
-        cursor.advance();
-        cursor.advance();
-        cursor.count_operator()?;
-        let first = cursor.descend(term)?;
-        cursor.expect_symbol(",")?;
-        let second = cursor.descend(term)?;
-        cursor.expect_symbol(")")?;
+    if is_call(cursor, LIST_APPEND) {
+        let [first, second] = arguments(cursor)?;
+        for side in [&first, &second] {
+            check_operand(LIST_APPEND, side, AttributeType::L)?;
+        }
         return Ok(SetValue::ListAppend(Box::new(first), Box::new(second)));
+    }
+    if is_call(cursor, IF_NOT_EXISTS) {
+        let [first, second] = arguments(cursor)?;
+        let SetValue::Path(path) = first else {
+            return Err(ServiceError::validation(format!(
+                "Operator or function requires a document path; operator or function: \
+                 {IF_NOT_EXISTS}"
+            )));
+        };
+        if let SetValue::Path(other) = &second
+            && let Some(same) = same_path(IF_NOT_EXISTS, &path, other)
+        {
+            return Err(ServiceError::validation(same));
+        }
+        return Ok(SetValue::IfNotExists(path, Box::new(second)));
     }
     if cursor.eat_symbol("(") {
         let inner = cursor.descend(term)?;
@@ -286,6 +311,18 @@ fn term(cursor: &mut Cursor) -> Result<SetValue> {
         return literal(cursor).map(SetValue::Value);
     }
     cursor.path().map(SetValue::Path)
+}
+
+/// The two arguments of a function whose name is at hand.
+fn arguments(cursor: &mut Cursor) -> Result<[SetValue; 2]> {
+    cursor.advance();
+    cursor.advance();
+    cursor.count_operator()?;
+    let first = cursor.descend(term)?;
+    cursor.expect_symbol(",")?;
+    let second = cursor.descend(term)?;
+    cursor.expect_symbol(")")?;
+    Ok([first, second])
 }
 
 fn check_apart(paths: &[&Path]) -> Result<()> {
@@ -308,7 +345,7 @@ fn check_apart(paths: &[&Path]) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::value::{item_from_json, item_to_json};
+    use crate::value::{Item, item_from_json, item_to_json};
     use serde_json::{Value, json};
 
     fn parsed(text: &str, parameters: &[AttributeValue]) -> Statement {
@@ -374,6 +411,17 @@ mod tests {
     }
 
     #[test]
+    fn insert_takes_its_map_written_out() {
+        for value in ["?", "'x'", "[1]"] {
+            let text = format!("INSERT INTO t VALUE {value}");
+            let parameters: Vec<_> =
+                (value == "?").then(|| AttributeValue::M(Item::new())).into_iter().collect();
+            let message = Statement::parse(&text, &parameters).unwrap_err().message;
+            assert!(message.starts_with("Unsupported format in item expression."), "{message}");
+        }
+    }
+
+    #[test]
     fn insert_takes_a_map() {
         let parameters = [AttributeValue::from(7)];
         let text = "INSERT INTO \"t\" VALUE {'p': 'x', 'n': ?, 'l': [1, 'a']}";
@@ -436,7 +484,6 @@ mod tests {
             ("SELECT *\nFROMM t", "Unexpected term at 2:1:5"),
             ("SELECT * FROM t WHERE", "Unexpected end of statement at 1:22:0"),
             ("UPDATE t WHERE p = 1", "Unexpected term at 1:10:5"),
-            ("INSERT INTO t VALUE 'x'", "The value of an INSERT must be a map"),
             ("DELETE FROM t WHERE p = 'x' RETURNING *", "Unexpected term at 1:39:1"),
             ("SELECT * FROM t t2", "Unexpected term at 1:17:2"),
         ] {

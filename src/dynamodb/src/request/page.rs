@@ -67,7 +67,10 @@ impl Page {
         let mut parameters = Parameters::read_older(kind, body)?;
         check_start_key(body)?;
         let segment = if kind == RequestKind::Scan { segment(body)? } else { None };
-        let select = select(body)?;
+        // Scan does not count what it detects here.
+        let counted = if kind == RequestKind::Query { "1 validation error detected: " } else { "" };
+        let wrong = |wrong| ServiceError::validation(format!("{counted}{wrong}"));
+        let select = select(body).map_err(wrong)?;
         parameters.read_expressions(kind, body)?;
         let Parameters { filter, key, projection, .. } = parameters;
         let older = given(body, "QueryFilter").is_some();
@@ -133,24 +136,25 @@ fn segment(body: &Map<String, Value>) -> Result<Option<(u32, u32)>> {
 }
 
 /// Select, if it goes with the parameter that lists attributes, and with an index.
-fn select(body: &Map<String, Value>) -> Result<Option<Select>> {
+fn select(body: &Map<String, Value>) -> std::result::Result<Option<Select>, String> {
     let Some(word) = text(body, "Select") else { return Ok(None) };
     let projection = ["ProjectionExpression", "AttributesToGet"];
     let projection = projection.into_iter().find(|name| given(body, name).is_some());
     let of_index = given(body, "IndexName").is_some();
     let shown = if word == "COUNT" { "only the Count" } else { word };
     match (word, projection) {
-        ("SPECIFIC_ATTRIBUTES", None) => Err(ServiceError::validation(
-            "1 validation error detected: Must specify the AttributesToGet or ProjectionExpression \
-             when choosing to get SPECIFIC_ATTRIBUTES",
-        )),
+        ("SPECIFIC_ATTRIBUTES", None) => {
+            Err("Must specify the AttributesToGet or ProjectionExpression when choosing to get \
+                 SPECIFIC_ATTRIBUTES"
+                .into())
+        }
         ("SPECIFIC_ATTRIBUTES", Some(_)) => Ok(Some(Select::Specific)),
-        (_, Some(projection)) => Err(ServiceError::validation(format!(
-            "Cannot specify the {projection} when choosing to get {shown}"
-        ))),
-        ("ALL_PROJECTED_ATTRIBUTES", None) if !of_index => Err(ServiceError::validation(
-            "ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName",
-        )),
+        (_, Some(projection)) => {
+            Err(format!("Cannot specify the {projection} when choosing to get {shown}"))
+        }
+        ("ALL_PROJECTED_ATTRIBUTES", None) if !of_index => {
+            Err("ALL_PROJECTED_ATTRIBUTES can be used only when Querying using an IndexName".into())
+        }
         ("ALL_PROJECTED_ATTRIBUTES", None) => Ok(Some(Select::Projected)),
         ("COUNT", None) => Ok(Some(Select::Count)),
         (_, None) => Ok(Some(Select::All)),

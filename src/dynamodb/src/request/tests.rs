@@ -366,8 +366,8 @@ fn a_selection_goes_with_what_is_listed() {
         ),
         (
             json!({"Select": "SPECIFIC_ATTRIBUTES"}),
-            "1 validation error detected: Must specify the AttributesToGet or ProjectionExpression \
-             when choosing to get SPECIFIC_ATTRIBUTES",
+            "Must specify the AttributesToGet or ProjectionExpression when choosing to get \
+             SPECIFIC_ATTRIBUTES",
         ),
         (
             json!({"Segment": 1, "TotalSegments": 1}),

@@ -38,7 +38,7 @@ impl Arns {
         let statements = call.statements()?.iter();
         let in_statements = statements.filter_map(|one| Some(one.statement.as_ref().ok()?.table()));
         for text in call.outline().tables().into_iter().chain(in_statements) {
-            if !text.starts_with("arn:") || made(text) {
+            if !text.starts_with("arn:") {
                 continue;
             }
             let refused = || {
@@ -51,18 +51,22 @@ impl Arns {
                     "an ARN is not that of a table of the target",
                 )
             };
-            let Some(arn) = TableArn::parse(text) else {
+            let arn = TableArn::parse(text);
+            let data = matches!(call.operation.class(), Class::DataRead | Class::DataWrite);
+            let as_table = data || call.outline().table() == Some(text);
+            if as_table && arn.as_ref().is_some_and(|arn| !arn.is_table) {
+                return Err(request::no_table_arn().into());
+            }
+            if made(text) {
+                continue;
+            }
+            let Some(arn) = arn else {
                 // Of backups, exports and the like in a metadata read: nothing to compare with.
                 if call.operation.class() == Class::MetadataRead {
                     continue;
                 }
                 return Err(request::no_table_arn().into());
             };
-            let data = matches!(call.operation.class(), Class::DataRead | Class::DataWrite);
-            let as_table = call.outline().table() == Some(text);
-            if (data || as_table) && !arn.is_table {
-                return Err(request::no_table_arn().into());
-            }
             if !Box::pin(self.is_ours(arn)).await? {
                 return Err(refused());
             }

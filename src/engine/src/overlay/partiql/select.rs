@@ -99,8 +99,9 @@ impl Overlay {
 
 fn index(select: &Select, table: &Table) -> Result<Option<usize>, ServiceError> {
     let Some(name) = &select.index else { return Ok(None) };
-    table.schema.require_index(name)?;
-    Ok(table.schema.indexes.iter().position(|index| index.name == *name))
+    let position = table.schema.indexes.iter().position(|index| index.name == *name);
+    let missing = || ServiceError::validation("The table does not have the specified index");
+    position.ok_or_else(missing).map(Some)
 }
 
 /// What is read, in its order.
