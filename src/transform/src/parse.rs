@@ -310,7 +310,7 @@ impl<'s> Parser<'s> {
             constant::check_operand(operator, &right, at)?;
             constant::check_divisor(operator, &right, at)?;
             let (left_of, right) = (Box::new(left), Box::new(right));
-            left = Node::Arithmetic { operator, left: left_of, right };
+            left = constant::folded(Node::Arithmetic { operator, left: left_of, right }, at)?;
             // The tree of a chain is as deep as the chain is long.
             links += 1;
             if self.depth + links > 4 * DEPTH_MAX {
@@ -333,7 +333,7 @@ impl<'s> Parser<'s> {
             }
             other => {
                 constant::check_operand(Operator::Minus, &other, at)?;
-                Node::Negate(Box::new(other))
+                constant::folded(Node::Negate(Box::new(other)), at)?
             }
         })
     }
@@ -350,7 +350,7 @@ impl<'s> Parser<'s> {
                     path.steps.push(step);
                     Node::Path(path)
                 }
-                other => Node::Step(Box::new(other), step),
+                other => constant::folded(Node::Step(Box::new(other), step), at)?,
             };
         }
     }

@@ -8,7 +8,7 @@ use crate::ast::Node;
 use crate::error::Mistake;
 use crate::function::{Named, Signature, named, similar};
 use crate::hint;
-use crate::parse::constant::{check_call, check_special};
+use crate::parse::constant::{check_call, check_special, folded};
 use crate::parse::{Parser, Result, must_be_condition};
 use crate::token::Token;
 
@@ -33,7 +33,8 @@ pub(crate) fn call(parser: &mut Parser, name: &str, at: usize) -> Result<Node> {
         }
         _ => {
             let arguments = arguments(parser, signature, at)?;
-            built(parser, signature, arguments)
+            let at = arguments.first().map_or(at, |(_, at)| *at);
+            folded(built(parser, signature, arguments)?, at)
         }
     }
 }

@@ -1,5 +1,6 @@
-//! What is wrong with a call or an operation for every item: arguments of a type that it never
-//! takes, constants without a result, and conditions whose outcome no item decides.
+//! What is the same for every item: constant expressions, which become their values, and mistakes:
+//! arguments of a type that a function never takes, constants without a result, and conditions
+//! whose outcome no item decides.
 
 use std::collections::BTreeSet;
 
@@ -28,16 +29,29 @@ pub(super) fn check_call(
                 .map_err(|cause| Mistake::new(*at, cause.to_string()))?;
         }
     }
-    let literals: Option<Vec<Node>> = all
-        .iter()
-        .map(|(node, _)| matches!(node, Node::Literal(_)).then(|| node.clone()))
-        .collect();
-    let (Some(literals), Some((_, at))) = (literals, all.first()) else { return Ok(()) };
-    let context = Context { item: &Item::new(), now: Number::ZERO };
-    match context.call(function, &literals) {
-        Ok(_) => Ok(()),
-        Err(cause) => Err(Mistake::new(*at, cause.to_string())),
+    Ok(())
+}
+
+/// Returns an expression, or its value where that is the same for every item. `at` is where it
+/// begins, or the part that decides whether it has a value.
+pub(super) fn folded(node: Node, at: usize) -> Result<Node> {
+    if !is_constant(&[&node]) {
+        return Ok(node);
     }
+    let context = Context { item: &Item::new(), now: Number::ZERO };
+    match context.value(&node) {
+        Ok(value) => Ok(Node::Literal(value.into_owned())),
+        Err(cause) => Err(Mistake::new(at, cause.to_string())),
+    }
+}
+
+/// Whether expressions have the same values for every item and at any time.
+fn is_constant(all: &[&Node]) -> bool {
+    let mut read = BTreeSet::new();
+    for node in all {
+        node.reads(&mut read);
+    }
+    read.is_empty() && !all.iter().any(|node| node.depends_on_now())
 }
 
 /// Checks the arguments of a function that has its own node.
@@ -107,11 +121,7 @@ pub(super) fn check_divisor(operator: Operator, node: &Node, at: usize) -> Resul
 /// Checks the operands of a condition, the first of which begins at this byte: an item decides it.
 /// A quoted name, as in `'status' = 'open'`, would select no item, or every one.
 pub(super) fn check_decided(operands: &[&Node], at: usize) -> Result<()> {
-    let mut read = BTreeSet::new();
-    for node in operands {
-        node.reads(&mut read);
-    }
-    if !read.is_empty() || operands.iter().any(|node| node.depends_on_now()) {
+    if !is_constant(operands) {
         return Ok(());
     }
     Err(Mistake::new(
