@@ -28,6 +28,12 @@ async fn careless(endpoint: &Endpoint, table: &str) {
     {
         assert_eq!(endpoint.call(operation, body).await.0, 400);
     }
+    let statement = |id: &str| {
+        let text = format!("UPDATE \"{table}\" SET n = 1 WHERE id = '{id}' AND n = 99");
+        json!({"Statement": text})
+    };
+    let batch = json!({"Statements": [statement("a"), statement("b")]});
+    endpoint.ok("BatchExecuteStatement", &batch).await;
 }
 
 #[tokio::test]
@@ -47,6 +53,7 @@ async fn errors_that_the_program_got_are_counted_alike_in_dry_run_and_applies() 
             .map(|error| (error.operation.as_str(), error.error.as_str(), error.count))
             .collect();
         let expected = [
+            ("BatchExecuteStatement", "ConditionalCheckFailed", 2),
             ("GetItem", "ResourceNotFoundException", 1),
             ("PutItem", "ConditionalCheckFailedException", 1),
             ("UpdateItem", "ValidationException", 2),

@@ -85,7 +85,8 @@ async fn a_value_of_the_wrong_type_for_an_index_fails_its_item() {
         database.ok("PutItem", &json!({"TableName": table, "Item": item["Item"]})).await;
     }
     let source = json!({"table": table, "set": {"g": "team"}});
-    let result = applied(&source).await;
+    let (result, report) = run(&open_plan(Mode::Apply), &source, OnItemError::Continue).await;
+    assert_eq!(report.errors, [], "the items' failures say it");
     assert_eq!(counts(&result), [3, 0, 0, 1, 2]);
     for failed in &result.failures {
         assert!(failed.reason.starts_with("transform: One or more parameter values"), "{failed:?}");

@@ -43,6 +43,22 @@ impl<'a> Members<'a> {
         tables.iter().filter_map(|table| table.units).sum()
     }
 
+    /// The codes of a batch's statements that failed.
+    pub fn failed_statements(&self) -> Vec<String> {
+        #[derive(Deserialize)]
+        struct Response {
+            #[serde(rename = "Error")]
+            error: Option<Error>,
+        }
+        #[derive(Deserialize)]
+        struct Error {
+            #[serde(rename = "Code")]
+            code: String,
+        }
+        let responses: Vec<Response> = self.get("Responses").unwrap_or_default();
+        responses.into_iter().filter_map(|response| Some(response.error?.code)).collect()
+    }
+
     /// Whether there is such a member.
     pub fn has(&self, name: &str) -> bool {
         self.0.iter().any(|(member, _)| member == name)

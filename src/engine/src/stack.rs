@@ -17,6 +17,7 @@ use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
 use dm_contract::report::{Fidelity, GuardResult, JournalResult, Timeline};
 
+use crate::answer_members::Members;
 use crate::archive::locks::LockTimes;
 use crate::archive::{Archive, ArchiveError, LayoutError};
 use crate::call::{Answer, Call};
@@ -288,6 +289,13 @@ impl Engine {
             Ok(answer) => {
                 self.tally.answered(operation.name());
                 self.outages.carried_out(writes);
+                if is_program && operation == Operation::BatchExecuteStatement {
+                    let members = Members::of(&answer.body);
+                    let failed = members.map(|members| members.failed_statements());
+                    for code in failed.unwrap_or_default() {
+                        self.tally.error(operation.name(), &code);
+                    }
+                }
                 answer
             }
             Err(fault) => {

@@ -14,8 +14,8 @@ use dm_contract::restored::Conflict;
 use crate::history;
 use crate::limits;
 
-/// The error of a condition that was not met.
-const CONDITION_FAILED: &str = "ConditionalCheckFailedException";
+/// The errors of a condition that was not met: of a call, and of a statement in a batch.
+const CONDITION_FAILED: [&str; 2] = ["ConditionalCheckFailedException", "ConditionalCheckFailed"];
 
 /// What a dry run found, in a sentence or two.
 pub fn dry_run(report: &DryRunReport) -> Option<String> {
@@ -74,7 +74,7 @@ fn would_change(effects: &WouldChange) -> String {
 /// `; 3 calls were answered with an error (ValidationException)`. Conditions that were not met are
 /// left out: a program that sets conditions expects them.
 fn errors(errors: &[ErrorEntry]) -> String {
-    let unexpected = errors.iter().filter(|each| each.error != CONDITION_FAILED);
+    let unexpected = errors.iter().filter(|each| !CONDITION_FAILED.contains(&each.error.as_str()));
     let calls: u64 = unexpected.clone().map(|each| each.count).sum();
     let names: BTreeSet<&str> = unexpected.map(|each| each.error.as_str()).collect();
     let names = names.into_iter().collect::<Vec<_>>().join(", ");
@@ -330,7 +330,7 @@ mod tests {
             let expected = format!("2 items read; updated 2 items in cars{expected}");
             assert_eq!(changed(&effects), expected);
         };
-        let expected = error("UpdateItem", CONDITION_FAILED, 7);
+        let expected = error("UpdateItem", CONDITION_FAILED[0], 7);
         check(json!([]), "");
         check(json!([expected]), "");
         let one = error("PutItem", "ValidationException", 1);
