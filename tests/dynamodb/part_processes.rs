@@ -25,11 +25,14 @@ use crate::processes::{free_address, keys};
 use crate::transform::{counts, table_of};
 
 /// Items of the table.
-const ITEMS: u64 = 3_000;
+const ITEMS: u64 = 1_500;
+
+/// Bytes of each, so that a segment has several pages, and a checkpoint after each of them.
+const ITEM_BYTES: usize = 24_000;
 
 /// Writes a second of a part that is to be met in the middle: it takes some sixteen seconds, so
 /// that there are checkpoints, and writes after them.
-const SLOW: u32 = 60;
+const SLOW: u32 = 30;
 
 /// How long anything here may take, on a machine with other work.
 const LONGEST: Duration = Duration::from_secs(180);
@@ -44,7 +47,9 @@ struct Scene {
 
 impl Scene {
     async fn new(parts: Option<u32>) -> Self {
-        let table = table_of((0..ITEMS).map(|i| json!({"id": format!("i{i}"), "n": i}))).await;
+        let text = "x".repeat(ITEM_BYTES);
+        let item = |i| json!({"id": format!("i{i}"), "n": i, "text": text});
+        let table = table_of((0..ITEMS).map(item)).await;
         let before = database().items(&table).await;
         let folder = tempfile::tempdir().unwrap();
         let mut plan = bed::plan(Mode::Apply, Policy::default());

@@ -109,6 +109,27 @@ async fn a_transform_changes_what_it_selects_and_a_second_run_changes_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn items_that_were_just_scanned_are_not_read_again() {
+    let table = table_of((0..200).map(|i| json!({"id": format!("c{i}"), "n": i}))).await;
+    let mut applying = open_plan(Mode::Apply);
+    applying.archive = Some(archive("memory://"));
+    for (plan, source) in [
+        (open_plan(Mode::DryRun), json!({"table": table, "set": {"twice": "n * 2"}})),
+        (open_plan(Mode::DryRun), json!({"table": table, "delete": true})),
+        (applying.clone(), json!({"table": table, "set": {"twice": "n * 2"}})),
+        (applying, json!({"table": table, "delete": true})),
+    ] {
+        let (done, report) = run(&plan, &source, OnItemError::Stop).await;
+        assert_eq!(counts(&done), [200, 0, 0, 200, 0], "{done:?}");
+        // A page of each segment, and descriptions of the table.
+        assert!(report.read_calls_upstream < 20, "{source}: {report:?}");
+        let journal = report.journal.map(|journal| (journal.entries, journal.read_units));
+        assert!(journal.is_none_or(|journal| journal == (200, 0.0)), "{journal:?}");
+    }
+    assert!(database().items(&table).await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_others_write_is_read_again_and_never_overwritten() {
     let table = table_of((0..200).map(|i| json!({"id": format!("c{i}"), "n": 0}))).await;
     let others = {

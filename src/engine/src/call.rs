@@ -6,7 +6,7 @@ use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::partiql::Statement;
 use dm_dynamodb::request::{Outline, Request, StatementRequest};
-use dm_dynamodb::value::{write_json, write_members};
+use dm_dynamodb::value::{Item, write_json, write_members};
 use serde_json::{Map, Value};
 
 use crate::error_name::{TRANSACTION_IN_PROGRESS, error_name};
@@ -43,6 +43,8 @@ pub struct Call {
     patient: bool,
     /// When its throttled attempts are sent again.
     pub(crate) pacing: Option<RetryPacing>,
+    /// The item that it is about, as its caller has read it.
+    pub(crate) read: Option<ReadItem>,
     body: Map<String, Value>,
     /// Decoded when the first layer needs it, and then once for all of them: what only passes to a
     /// database that checks it itself is not decoded at all.
@@ -58,6 +60,7 @@ impl Call {
             invocation: None,
             patient: false,
             pacing: None,
+            read: None,
             body,
             request: OnceLock::new(),
         }
@@ -81,6 +84,13 @@ impl Call {
     #[must_use]
     pub fn paced(self, pacing: RetryPacing) -> Self {
         Self { pacing: Some(pacing), ..self }
+    }
+
+    /// The same of a caller that has read the whole item of this table, perhaps a while ago: it
+    /// need not be read again before it is written.
+    #[must_use]
+    pub fn of_read_item(self, table: &str, item: Item) -> Self {
+        Self { read: Some(ReadItem { table: table.to_owned(), item }), ..self }
     }
 
     /// Whether it waits for rates and pauses as long as they last.
@@ -145,6 +155,13 @@ impl Call {
         };
         (body, request)
     }
+}
+
+/// An item that the caller of a write has read.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadItem {
+    pub table: String,
+    pub item: Item,
 }
 
 /// Identifies a call over its retries.

@@ -222,12 +222,14 @@ impl Journal {
         &self.apply
     }
 
-    pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
+    pub async fn handle(&self, mut call: Call) -> Result<Bytes, Fault> {
         match call.operation.class() {
             Class::DataWrite => {}
             Class::ControlPlaneWrite => return Box::pin(self.change_tables(call)).await,
             Class::DataRead => {
-                let reading = call.outline().whole_items().map(Reading::of);
+                // Who is patient gives the items that it has read with its writes.
+                let whole = (!call.is_patient()).then(|| call.outline().whole_items()).flatten();
+                let reading = whole.map(Reading::of);
                 let answer = self.apply.handle(&call).await?;
                 if let Some(reading) = reading {
                     self.ahead.pass(reading, &answer);
@@ -239,14 +241,17 @@ impl Journal {
         if call.request().is_ok_and(Self::only_reads) {
             return self.apply.handle(&call).await;
         }
-        let operation = call.operation;
+        let (operation, read) = (call.operation, call.read.take());
         let (body, request) = call.into_decoded();
         let request = request?;
         if request.statements().iter().any(StatementRequest::is_unknown) {
             self.apply.tally().unknown_statements(operation);
         }
         match request {
-            Request::Write(write) => self.write_one(write, body, Known::Nothing).await,
+            Request::Write(write) => {
+                let known = read.map_or(Known::Nothing, |read| Known::Earlier(read.item));
+                self.write_one(write, body, known).await
+            }
             Request::BatchWrite(batch) if self.run.mode == JournalMode::Cheap => {
                 Box::pin(self.write_batch_unverified(batch, body)).await
             }

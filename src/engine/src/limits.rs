@@ -52,8 +52,9 @@ pub const UPSTREAM_BACKOFF_MAX: Duration = Duration::from_secs(2);
 /// themselves.
 pub const UPSTREAM_THROTTLED_MAX: Duration = Duration::from_secs(10);
 
-/// Idle connections kept to the database; each costs a TLS session there and a buffer here.
-pub const UPSTREAM_IDLE_CONNECTIONS_MAX: usize = 256;
+/// Connections to the database at a time, idle ones included; further requests wait for one. Each
+/// costs a TLS session there and a buffer here. At 5 ms for a request that is 50,000 a second.
+pub const UPSTREAM_CONNECTIONS_MAX: usize = 256;
 
 /// Idle connections to the database are closed before the service closes them, else the next
 /// call would be cut.

@@ -123,13 +123,16 @@ impl Overlay {
         effects
     }
 
-    pub async fn handle(&self, call: Call) -> Result<Bytes, Fault> {
-        let operation = call.operation;
+    pub async fn handle(&self, mut call: Call) -> Result<Bytes, Fault> {
+        let (operation, read) = (call.operation, call.read.take());
         let class = operation.class();
         let (body, request) = call.into_decoded();
         let body = Value::Object(body);
         match (class, request) {
             (Class::DataWrite, request) => {
+                if let Some(read) = read {
+                    self.know(read).await?;
+                }
                 let answer = self.write(operation, request?, &body).await?;
                 self.save().await?;
                 Ok(Bytes::from(write_json(&answer)))

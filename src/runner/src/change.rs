@@ -9,7 +9,7 @@ use std::time::Duration;
 use dm_contract::report::ItemChange;
 use dm_dynamodb::schema::{ItemKey, TableSchema};
 use dm_dynamodb::value::{Item, Number, item_size, item_to_json};
-use dm_engine::{Engine, Operation, RetryPacing};
+use dm_engine::{Call, Engine, Operation, RetryPacing};
 use dm_transform::write::Request;
 use dm_transform::{Evaluation, ItemError, Statement, Transform};
 use serde::Deserialize;
@@ -341,9 +341,15 @@ impl Work {
         };
         let again =
             || self.transform.request(self.tables.tables(), item, evaluation).ok().flatten();
-        let parameters = || made.take().or_else(again).map(|it| it.body).unwrap_or_default();
+        // What an index holds of an item may not be all of it.
+        let is_whole = self.transform.index.is_none();
+        let call = || {
+            let body = made.take().or_else(again).map(|it| it.body).unwrap_or_default();
+            let call = Call::new(operation, body);
+            if is_whole { call.of_read_item(&self.transform.table, item.clone()) } else { call }
+        };
         let (engine, going) = (&self.engine, &self.going);
-        send_paced(engine, going, operation, parameters, Some(pacing)).await.map(drop)
+        send_paced(engine, going, call, Some(pacing)).await.map(drop)
     }
 
     async fn sent(&self, request: &Request, pacing: &RetryPacing) -> Result<(), RequestError> {
@@ -352,9 +358,9 @@ impl Work {
             let (operation, name) = (request.operation, "UnknownOperation".to_owned());
             return Err(RequestError::Run { operation, name, message });
         };
-        let parameters = || request.body.clone();
+        let call = || Call::new(operation, request.body.clone());
         let (engine, going) = (&self.engine, &self.going);
-        send_paced(engine, going, operation, parameters, Some(pacing)).await.map(drop)
+        send_paced(engine, going, call, Some(pacing)).await.map(drop)
     }
 
     /// Reads the item with the same key, in its current state.

@@ -17,9 +17,9 @@ pub const SCANNERS_INTERVAL: Duration = Duration::from_millis(250);
 /// on-demand table takes. Throttled ones that wait for another turn are not among them.
 pub const WRITERS: usize = 64;
 
-/// The same where each waits for a put of the journal, which takes some 20 ms longer: as many as
-/// there are idle connections kept, because those of one put are sent at the same time.
-pub const WRITERS_JOURNALED: usize = 256;
+/// The same where each waits for a put of the journal, which takes some 20 ms longer, and those
+/// that one put has made durable take processors for as long again.
+pub const WRITERS_JOURNALED: usize = 512;
 
 /// Most writes under way where batches carry them: some 16 batches.
 pub const WRITERS_BATCHED: usize = 16 * BATCH_STATEMENTS;
@@ -35,9 +35,13 @@ pub const BATCH_LINGER: Duration = Duration::from_millis(2);
 /// a partition takes: as long as the next page may need to come.
 pub const LANE_BYTES_MAX: usize = 8 * 1024 * 1024 / SCANNERS_MAX;
 
-/// What an item counts at least, so a lane has at most 64: a scan that is far ahead of its writes
-/// reads items that are out of date when their turn comes.
-pub const LANE_ITEM_BYTES_MIN: usize = LANE_BYTES_MAX / 64;
+/// Items that a lane has at most: a scan that is far ahead of its writes reads items that are out
+/// of date when their turn comes.
+pub const LANE_ITEMS_MAX: usize = 64;
+
+/// The same as a share of the writers where there are many, so that all lanes together keep them
+/// busy.
+pub const LANE_WRITERS_SHARE: usize = 4;
 
 /// Items of one partition key, one after the other, from which on it may have a partition to
 /// itself: five seconds of what that takes. Learning the rate again behind it costs some throttles.

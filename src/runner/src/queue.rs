@@ -14,13 +14,15 @@ use parking_lot::Mutex;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::{Instant, sleep_until};
 
-use crate::limits::{LANE_BYTES_MAX, LANE_ITEM_BYTES_MIN, LANE_PAGES_FIRST};
+use crate::limits::{LANE_BYTES_MAX, LANE_ITEMS_MAX, LANE_PAGES_FIRST, LANE_WRITERS_SHARE};
 use crate::queue::state::{Next, State};
 use crate::rate::Rate;
 
 #[derive(Debug)]
 struct Shared<T> {
     state: Mutex<State<T>>,
+    /// What an item counts at least in its lane.
+    item_bytes_min: usize,
     /// Something that the receiver waits for may have come.
     changed: Notify,
 }
@@ -91,7 +93,8 @@ struct Open<T>(Arc<Shared<T>>);
 /// Returns both ends of an empty queue, of which this many are written at a time.
 pub(crate) fn queue<T>(writers: usize) -> (Lanes<T>, Receiver<T>) {
     let state = Mutex::new(State::new(writers, Instant::now()));
-    let shared = Arc::new(Shared { state, changed: Notify::new() });
+    let item_bytes_min = LANE_BYTES_MAX / LANE_ITEMS_MAX.max(writers / LANE_WRITERS_SHARE);
+    let shared = Arc::new(Shared { state, item_bytes_min, changed: Notify::new() });
     let open = Arc::new(Open(Arc::clone(&shared)));
     (Lanes { shared: Arc::clone(&shared), open }, Receiver(shared))
 }
@@ -148,7 +151,7 @@ impl<T> Sender<T> {
     /// Waits until there is room in the lane, and queues. A larger item than the whole lane waits
     /// until it is alone.
     pub async fn send(&self, what: T, cost: Cost) -> Result<(), Closed> {
-        let bytes = cost.bytes.clamp(LANE_ITEM_BYTES_MIN, LANE_BYTES_MAX);
+        let bytes = cost.bytes.clamp(self.shared.item_bytes_min, LANE_BYTES_MAX);
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let room = Arc::clone(&self.room).acquire_many_owned(bytes).await.map_err(|_| Closed)?;
         let (shared, lane, units) = (Arc::clone(&self.shared), self.lane, cost.units);

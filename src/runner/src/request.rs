@@ -53,15 +53,14 @@ pub(crate) async fn send(
     operation: Operation,
     parameters: impl Fn() -> Map<String, Value>,
 ) -> Result<Bytes, RequestError> {
-    send_paced(engine, going, operation, parameters, None).await
+    send_paced(engine, going, || Call::new(operation, parameters()), None).await
 }
 
-/// The same; a throttled attempt waits until a queue calls it, if there is one.
+/// The same of a call; a throttled attempt waits until a queue calls it, if there is one.
 pub(crate) async fn send_paced(
     engine: &Arc<Engine>,
     going: &Going,
-    operation: Operation,
-    mut parameters: impl FnMut() -> Map<String, Value>,
+    mut call: impl FnMut() -> Call,
     pacing: Option<&RetryPacing>,
 ) -> Result<Bytes, RequestError> {
     let (mut pause, mut is_unsure) = (RETRY_PAUSE, false);
@@ -69,7 +68,8 @@ pub(crate) async fn send_paced(
         if going.is_halted() {
             return Err(RequestError::Halted);
         }
-        let call = Call::new(operation, parameters()).patient();
+        let call = call().patient();
+        let operation = call.operation;
         let call = match pacing {
             Some(pacing) => call.paced(pacing.clone()),
             None => call,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use dm_engine::{Operation, RetryPacing};
+use dm_engine::{Call, Operation, RetryPacing};
 use dm_transform::Statement;
 use serde_json::{Map, Value};
 use tokio::sync::{Mutex, mpsc};
@@ -138,7 +138,7 @@ impl Scan {
         after: Option<&Value>,
         jobs: &Arc<Sender<Job>>,
     ) -> Result<Bytes, RequestError> {
-        let parameters = || self.parameters(segment, after);
+        let call = || Call::new(Operation::Scan, self.parameters(segment, after));
         let (lane, work) = (Arc::clone(jobs), Arc::clone(&self.work));
         let pacing = RetryPacing::new(move |throttle| {
             let (lane, work) = (Arc::clone(&lane), Arc::clone(&work));
@@ -150,7 +150,7 @@ impl Scan {
         let (engine, going) = (&self.work.engine, &self.work.going);
         // Whether it was halted is asked when its items are queued.
         let _ = going.unless_ended(jobs.page_turn()).await;
-        let answer = send_paced(engine, going, Operation::Scan, parameters, Some(&pacing)).await?;
+        let answer = send_paced(engine, going, call, Some(&pacing)).await?;
         jobs.page_read();
         Ok(answer)
     }

@@ -27,6 +27,8 @@ pub struct Images {
     upstream: ReadOnly,
     tally: Arc<Tally>,
     schemas: Mutex<HashMap<String, Arc<TableSchema>>>,
+    /// Held while a table is described, so that writes that begin together ask once.
+    describing: tokio::sync::Mutex<()>,
     /// Half units: a consistent read costs whole ones, an answer may tell halves.
     half_units: AtomicU64,
 }
@@ -34,7 +36,8 @@ pub struct Images {
 impl Images {
     pub fn new(upstream: ReadOnly, tally: Arc<Tally>) -> Self {
         let half_units = AtomicU64::new(0);
-        Self { upstream, tally, schemas: Mutex::default(), half_units }
+        let describing = tokio::sync::Mutex::default();
+        Self { upstream, tally, schemas: Mutex::default(), describing, half_units }
     }
 
     /// Read units that the journal has used.
@@ -56,8 +59,13 @@ impl Images {
     /// The table of a name or ARN.
     pub async fn table(&self, name_or_arn: &str) -> Result<Arc<TableSchema>, Fault> {
         let name = plain_name(name_or_arn);
-        if let Some(schema) = self.schemas.lock().get(name) {
-            return Ok(Arc::clone(schema));
+        let known = || self.schemas.lock().get(name).map(Arc::clone);
+        if let Some(schema) = known() {
+            return Ok(schema);
+        }
+        let _describing = self.describing.lock().await;
+        if let Some(schema) = known() {
+            return Ok(schema);
         }
         let request = json!({"TableName": name});
         let described = match self.upstream.read(ReadOperation::DESCRIBE_TABLE, &request).await {

@@ -31,6 +31,8 @@ pub enum Known {
     Nothing,
     /// It was read, or there was none.
     Read(Option<Item>),
+    /// It was read a while ago: the write is bound to all of it.
+    Earlier(Item),
 }
 
 /// A write that is ready to be sent.
@@ -39,6 +41,8 @@ struct Writing {
     before: Option<Item>,
     made: Made,
     sent: Sent,
+    /// Whether further writes may be foreseen by it.
+    is_example: bool,
 }
 
 impl Journal {
@@ -87,9 +91,13 @@ impl Journal {
         let lock = std::iter::once((table.name.as_str(), key.bytes()));
         let _held = self.locks.lock(lock).await;
         // An image that may be an old one is only good for a write that is bound to all of it.
-        let mut old = false;
+        let (mut old, mut is_example) = (false, true);
         let mut before = match known {
             Known::Read(image) => image,
+            Known::Earlier(image) => {
+                (old, is_example) = (true, false);
+                Some(image)
+            }
             Known::Nothing => {
                 if let Some(done) = Box::pin(self.write_foreseen(prepared)).await? {
                     return Ok(done);
@@ -111,7 +119,7 @@ impl Journal {
             }
             let (made, Some(sent)) = (made?, sent) else { continue };
             let entry = self.enter(prepared, before.as_ref(), &made, sent.is_unverified()).await?;
-            let writing = Writing { entry, before: before.clone(), made, sent };
+            let writing = Writing { entry, before: before.clone(), made, sent, is_example };
             let failure = match self.carry_out(prepared, writing).await? {
                 Ok(done) => return Ok(done),
                 Err(failure) => failure,
@@ -145,7 +153,7 @@ impl Journal {
         prepared: &Arc<Prepared>,
         writing: Writing,
     ) -> Result<Result<Done, Fault>, Fault> {
-        let Writing { entry, before, made, sent } = writing;
+        let Writing { entry, before, made, sent, is_example } = writing;
         let done = match self.send_bound(prepared, before.as_ref(), &made, &sent).await {
             Fate::Answered(answered) => {
                 self.written(prepared, entry, before, made, answered).await?
@@ -160,7 +168,7 @@ impl Journal {
             }
             Fate::RefusedAfterDoubt(failure) | Fate::InDoubt(failure) => return Err(failure),
         };
-        if let Some(before) = &done.before {
+        if let Some(before) = done.before.as_ref().filter(|_| is_example) {
             self.ahead.learn(prepared, before, done.made.after.as_ref());
         }
         Ok(Ok(done))

@@ -65,6 +65,7 @@ impl Journal {
 fn image_of(known: &Known) -> Option<&Item> {
     match known {
         Known::Read(image) => image.as_ref(),
+        Known::Earlier(image) => Some(image),
         Known::Nothing => None,
     }
 }

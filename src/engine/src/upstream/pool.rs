@@ -19,6 +19,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use tokio::net::TcpStream;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tower::{BoxError, ServiceExt as _};
 
@@ -37,18 +38,24 @@ pub enum ExchangeError {
     Late,
 }
 
+/// Why a request was not sent that has waited for the others.
+const ALL_IN_USE: &str = "the answers to earlier requests did not come in time";
+
 /// Connections to one database.
 #[derive(Debug)]
 pub struct Pool {
     connector: HttpsConnector<HttpConnector>,
     to: Uri,
+    /// One for each request under way.
+    places: Semaphore,
     /// The one used last is the last, and is used next, so that those that are too many grow old.
     idle: Mutex<VecDeque<(Instant, Box<Connection>)>>,
 }
 
 impl Pool {
     pub fn new(connector: HttpsConnector<HttpConnector>, to: Uri) -> Self {
-        Self { connector, to, idle: Mutex::default() }
+        let places = Semaphore::new(limits::UPSTREAM_CONNECTIONS_MAX);
+        Self { connector, to, places, idle: Mutex::default() }
     }
 
     /// Sends a request and reads its answer whole, in this time, connecting included. The request's
@@ -59,6 +66,8 @@ impl Pool {
         time_max: Duration,
     ) -> Result<Response<Bytes>, ExchangeError> {
         let until = Instant::now() + time_max;
+        let place = tokio::time::timeout_at(until, self.places.acquire()).await;
+        let _place = place.map_err(|_| ExchangeError::NotSent(ALL_IN_USE.into()))?;
         loop {
             let kept = self.take();
             let old = kept.is_some();
@@ -97,9 +106,7 @@ impl Pool {
         let mut idle = self.idle.lock();
         idle.push_back((now, connection));
         let outlived = |since: &Instant| now - *since >= limits::UPSTREAM_IDLE_MAX;
-        while idle.len() > limits::UPSTREAM_IDLE_CONNECTIONS_MAX
-            || idle.front().is_some_and(|(since, _)| outlived(since))
-        {
+        while idle.front().is_some_and(|(since, _)| outlived(since)) {
             idle.pop_front();
         }
     }
@@ -288,6 +295,24 @@ mod tests {
         assert!(matches!(ask(&pool).await, Err(ExchangeError::Late)));
         assert!(begun.elapsed() >= limits::UPSTREAM_ATTEMPT_MAX);
         assert_eq!(pool.idle.lock().len(), 0, "its answer may still come");
+    }
+
+    #[tokio::test]
+    async fn a_request_waits_while_as_many_as_may_are_under_way() {
+        let mut pool = database(&[Does::Nothing]).await;
+        pool.places = Semaphore::new(1);
+        let (asked, (first, second)) = {
+            let request = || Request::post("/").body(Full::from("{}")).unwrap();
+            let short = Duration::from_millis(200);
+            let first = pool.exchange(request(), short * 2);
+            let second = pool.exchange(request(), short);
+            (Instant::now(), tokio::join!(first, second))
+        };
+        assert!(matches!(first, Err(ExchangeError::Late)));
+        let Err(ExchangeError::NotSent(why)) = second else { panic!("{second:?}") };
+        assert_eq!(why.to_string(), ALL_IN_USE);
+        assert!(asked.elapsed() >= Duration::from_millis(400));
+        assert_eq!(pool.places.available_permits(), 1, "there is room again");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use super::*;
-use crate::limits::{LANE_KEY_ITEMS, WRITERS};
+use crate::limits::{LANE_KEY_ITEMS, WRITERS, WRITERS_JOURNALED};
 
 const COST: Cost = Cost { bytes: 1, units: 1.0, partition: None };
 
@@ -31,8 +31,8 @@ fn throttle(reach: Reach) -> Throttle {
 #[tokio::test(start_paused = true)]
 async fn a_scan_ahead_of_its_writers_waits_and_another_does_not() {
     for (bytes, expected) in [
-        (1, 64),
-        (LANE_ITEM_BYTES_MIN, 64),
+        (1, LANE_ITEMS_MAX),
+        (LANE_BYTES_MAX / LANE_ITEMS_MAX, LANE_ITEMS_MAX),
         (LANE_BYTES_MAX / 4, 4),
         (LANE_BYTES_MAX, 1),
         (usize::MAX, 1),
@@ -42,6 +42,8 @@ async fn a_scan_ahead_of_its_writers_waits_and_another_does_not() {
         assert_eq!(fill(&one, 1, bytes).await, expected, "{bytes}");
         assert_eq!(fill(&other, 2, bytes).await, expected, "{bytes}");
     }
+    let (lanes, _receiver) = queue(WRITERS_JOURNALED);
+    assert_eq!(fill(&lanes.open(), 1, 1).await, WRITERS_JOURNALED / LANE_WRITERS_SHARE);
 }
 
 #[tokio::test(start_paused = true)]

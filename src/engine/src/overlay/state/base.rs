@@ -4,6 +4,7 @@ use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::Item;
 use serde_json::{Map, Value};
 
+use crate::call::ReadItem;
 use crate::fault::Fault;
 use crate::item_reads::{self, Consistency};
 use crate::operation::ReadOperation;
@@ -40,6 +41,17 @@ impl Overlay {
                 let base = images.remove(key);
                 state.put(table, key, None, &Entry::unchanged(base))?;
             }
+        }
+        Ok(())
+    }
+
+    /// Takes an item for what the database has, unless the overlay has looked at it before.
+    pub async fn know(&self, read: ReadItem) -> Result<(), Fault> {
+        let table = self.schemas().table_of_items(&read.table).await?;
+        let Some(key) = ItemKey::of(&table.schema.keys, &read.item) else { return Ok(()) };
+        let mut state = self.state();
+        if table.upstream && !state.knows(&table, &key)? {
+            state.put(&table, &key, None, &Entry::unchanged(Some(read.item)))?;
         }
         Ok(())
     }
