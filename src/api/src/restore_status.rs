@@ -53,8 +53,8 @@ pub struct RestoreEffects {
     /// journaled without a check (mode `Cheap`).
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unverified: u64,
-    /// Items deleted without an answer of the database. Attributes that others added to them at
-    /// that moment are lost.
+    /// Items deleted without an answer from the database. Attributes that others added to them at
+    /// that moment may be lost.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub unconfirmed: u64,
     /// Attributes and whole items that were not returned to their earlier state, or only by

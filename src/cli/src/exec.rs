@@ -50,7 +50,7 @@ pub struct Writes {
     /// Write nothing, and report what would change. The default
     #[arg(long)]
     dry_run: bool,
-    /// Let writes reach the database
+    /// Send writes to the database
     #[arg(long)]
     apply: bool,
 }

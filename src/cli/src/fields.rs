@@ -93,8 +93,8 @@ fn out_of_bounds(value: &Value, schema: &Value) -> Option<String> {
             let low = bound("minimum").filter(|least| number < *least);
             let high = bound("maximum").filter(|most| number > *most);
             return low
-                .map(|least| format!("the least value is {least}"))
-                .or_else(|| high.map(|most| format!("the greatest value is {most}")));
+                .map(|least| format!("the minimum is {least}"))
+                .or_else(|| high.map(|most| format!("the maximum is {most}")));
         }
         Value::Null | Value::Bool(_) => return None,
     };
@@ -102,8 +102,8 @@ fn out_of_bounds(value: &Value, schema: &Value) -> Option<String> {
     let low = schema[least].as_u64().filter(|least| count < *least);
     let high = schema[most].as_u64().filter(|most| count > *most);
     let has = counted(count, what);
-    low.map(|least| format!("it has {has}; the least is {least}"))
-        .or_else(|| high.map(|most| format!("it has {has}; the most is {most}")))
+    low.map(|least| format!("it has {has}; the minimum is {least}"))
+        .or_else(|| high.map(|most| format!("it has {has}; the maximum is {most}")))
 }
 
 fn object(path: &str, members: &Map<String, Value>, schema: &Value, found: &mut Vec<WrongField>) {
@@ -242,11 +242,11 @@ mod tests {
         let many: Vec<String> = (0..65).map(|n| format!("a{n}")).collect();
         check(
             transform(json!({"table": "cars", "remove": many})),
-            &["spec.transform.remove: it has 65 elements; the most is 64"],
+            &["spec.transform.remove: it has 65 elements; the maximum is 64"],
         );
         let mut spec = transform(json!({"table": "cars", "remove": ["a"]}));
         spec["parallelism"] = json!(65);
-        check(spec, &["spec.parallelism: the greatest value is 64"]);
+        check(spec, &["spec.parallelism: the maximum is 64"]);
     }
 
     #[test]

@@ -71,7 +71,7 @@ pub enum Verb {
     Promote(promote::Flags),
     /// Run a migration again after a failure or an unknown outcome
     Retry(retry::Flags),
-    /// Pause a migration: no run starts, a program is paused in place, a restore stops for now
+    /// Pause a migration: no run starts, a program is paused in place, a restore stops
     Suspend(suspend::Flags),
     /// Resume a suspended migration
     Resume(suspend::Flags),

@@ -39,7 +39,7 @@ kubectl apply --server-side --force-conflicts --filename crds/
 
 ## Uninstall
 
-Wait until no run is open, because the operator removes its finalizer when a run ends. Then:
+Wait until no run is open: the operator removes a migration's finalizer when its run ends. Then:
 
 ```
 helm uninstall datamigration --namespace datamigration-system
