@@ -53,10 +53,10 @@ impl<'a> Members<'a> {
         #[derive(Deserialize)]
         struct Error {
             #[serde(rename = "Code")]
-            code: String,
+            code: Option<String>,
         }
         let responses: Vec<Response> = self.get("Responses").unwrap_or_default();
-        responses.into_iter().filter_map(|response| Some(response.error?.code)).collect()
+        responses.into_iter().filter_map(|response| response.error?.code).collect()
     }
 
     /// Whether there is such a member.

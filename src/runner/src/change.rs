@@ -341,12 +341,13 @@ impl Work {
         };
         let again =
             || self.transform.request(self.tables.tables(), item, evaluation).ok().flatten();
-        // What an index holds of an item may not be all of it.
-        let is_whole = self.transform.index.is_none();
+        // What an index holds of an item may not be all of it, and a database that is written to
+        // directly asks for none.
+        let is_image = self.transform.index.is_none() && !self.engine.writes_directly();
         let call = || {
             let body = made.take().or_else(again).map(|it| it.body).unwrap_or_default();
             let call = Call::new(operation, body);
-            if is_whole { call.of_read_item(&self.transform.table, item.clone()) } else { call }
+            if is_image { call.of_read_item(&self.transform.table, item.clone()) } else { call }
         };
         let (engine, going) = (&self.engine, &self.going);
         send_paced(engine, going, call, Some(pacing)).await.map(drop)

@@ -103,7 +103,7 @@ impl<'i> Context<'i> {
     }
 
     /// The value of a function for its arguments.
-    pub fn call(self, function: Function, arguments: &[Node]) -> Result<AttributeValue> {
+    fn call(self, function: Function, arguments: &[Node]) -> Result<AttributeValue> {
         let name = function.name();
         let mut values = Vec::with_capacity(arguments.len());
         let mut bytes = 0;

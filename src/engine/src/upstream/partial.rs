@@ -37,14 +37,8 @@ fn leaves(answer: &[u8], member: &str) -> bool {
 }
 
 fn has_throttled_statement(answer: &[u8]) -> bool {
-    #[derive(Deserialize)]
-    struct Response {
-        #[serde(rename = "Error")]
-        error: Option<Coded>,
-    }
-    let responses = Members::of(answer).and_then(|m| m.get::<Vec<Response>>("Responses"));
-    let mut errors = responses.into_iter().flatten().filter_map(|response| response.error);
-    errors.any(|error| error.is_throttle())
+    let failed = Members::of(answer).map(|members| members.failed_statements());
+    failed.unwrap_or_default().iter().any(|code| is_throttle(code))
 }
 
 /// Whether the body of a canceled transaction says that it was canceled by throttles alone.
@@ -53,19 +47,17 @@ pub fn is_throttled_transaction(body: &[u8]) -> bool {
     let reasons = reasons.unwrap_or_default();
     let mut causes =
         reasons.iter().filter(|reason| reason.code.as_deref() != Some(NONE)).peekable();
-    causes.peek().is_some() && causes.all(Coded::is_throttle)
+    causes.peek().is_some() && causes.all(|reason| reason.code.as_deref().is_some_and(is_throttle))
+}
+
+fn is_throttle(code: &str) -> bool {
+    THROTTLES.contains(&code)
 }
 
 #[derive(Deserialize)]
 struct Coded {
     #[serde(rename = "Code")]
     code: Option<String>,
-}
-
-impl Coded {
-    fn is_throttle(&self) -> bool {
-        self.code.as_deref().is_some_and(|code| THROTTLES.contains(&code))
-    }
 }
 
 #[cfg(test)]

@@ -35,12 +35,8 @@ impl Overlay {
         let (reader, schema) = (self.upstream(), &table.schema);
         let reading = item_reads::get_items(reader, schema, &unknown, Consistency::Strong, count);
         let mut images = reading.await?;
-        let mut state = self.state();
         for key in unknown {
-            if !state.knows(table, key)? {
-                let base = images.remove(key);
-                state.put(table, key, None, &Entry::unchanged(base))?;
-            }
+            self.keep_first(table, key, images.remove(key))?;
         }
         Ok(())
     }
@@ -49,9 +45,14 @@ impl Overlay {
     pub async fn know(&self, read: ReadItem) -> Result<(), Fault> {
         let table = self.schemas().table_of_items(&read.table).await?;
         let Some(key) = ItemKey::of(&table.schema.keys, &read.item) else { return Ok(()) };
+        if table.upstream { self.keep_first(&table, &key, Some(read.item)) } else { Ok(()) }
+    }
+
+    /// Keeps what the database has for a key, unless there is an entry for it.
+    fn keep_first(&self, table: &Table, key: &ItemKey, base: Option<Item>) -> Result<(), Fault> {
         let mut state = self.state();
-        if table.upstream && !state.knows(&table, &key)? {
-            state.put(&table, &key, None, &Entry::unchanged(Some(read.item)))?;
+        if !state.knows(table, key)? {
+            state.put(table, key, None, &Entry::unchanged(base))?;
         }
         Ok(())
     }
