@@ -12,11 +12,15 @@ use crate::shorthand::expand;
 
 /// Runs the command line with an account of the database: exit code, standard output and error.
 fn datamigration(account: &str, words: &[&str]) -> (i32, String, String) {
+    let program = env!("CARGO_BIN_EXE_datamigration-under-test");
+    run(account, Command::new(program).args(words))
+}
+
+fn run(account: &str, command: &mut Command) -> (i32, String, String) {
     let python = dm_tests::python::with_boto3(env!("CARGO_TARGET_TMPDIR").as_ref());
     let path = std::env::var("PATH").unwrap_or_default();
     let folder = python.parent().unwrap_or(Path::new("")).display();
-    let output = Command::new(env!("CARGO_BIN_EXE_datamigration-under-test"))
-        .args(words)
+    let output = command
         .stdin(Stdio::null())
         .env("PATH", format!("{folder}:{path}"))
         .env("AWS_ACCESS_KEY_ID", account)
@@ -197,4 +201,30 @@ async fn a_script_and_its_transform_leave_equal_tables_and_equal_reports() {
         };
         assert_eq!(items(&of_transform), items(&of_script), "{example}: tables");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn few_open_files_are_enough_for_the_database_and_the_archive() {
+    let database = database();
+    let table = fresh_name("few-files");
+    fill(&database, &table, (0..1_000).map(|i| json!({"id": format!("i{i}")}))).await;
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = json!({
+        "apiVersion": "datamigration.dev/v1alpha1", "kind": "DataMigration",
+        "metadata": {"name": "0001-few"},
+        "spec": {"target": {"name": "t"}, "transform": {"table": table, "set": {"done": "true"}}},
+    });
+    std::fs::write(folder.path().join("migration.yaml"), manifest.to_string()).unwrap();
+    let archive = format!("file://{}", folder.path().join("archive").display());
+    // As containers and macOS may have it; nothing may raise it.
+    let (code, _, told) = run(
+        ACCESS_KEY,
+        Command::new("sh")
+            .args(["-c", "ulimit -n 64; exec timeout 60 \"$0\" \"$@\""])
+            .args([env!("CARGO_BIN_EXE_datamigration-under-test"), "run"])
+            .arg(folder.path())
+            .args(["--apply", "--upstream", &database.url, "--archive", &archive]),
+    );
+    assert_eq!(code, 0, "{told}");
+    assert!(told.contains("1,000 changed"), "{told}");
 }

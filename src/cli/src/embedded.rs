@@ -100,8 +100,13 @@ impl Home {
         Ok(format!("file://{}", folder.display()))
     }
 
-    /// Deletes what earlier runs left.
+    /// Deletes what earlier runs left, unless another process has the database open.
     pub fn reset(&self) -> Result<(), EmbeddedError> {
+        let database = self.database();
+        let opened = database.is_dir().then(|| Engine::embedded(REGION, Some(&database)));
+        if let Some(Err(error @ KeptError::InUse(_))) = opened {
+            return Err(error.into());
+        }
         match fs::remove_dir_all(self.kept()) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(EmbeddedError::Folder(self.kept(), error))

@@ -42,13 +42,13 @@ pub enum FolderError {
         source: io::Error,
     },
     /// A file that is not what it should be.
-    #[error("reading {path} as {what}")]
+    #[error("reading {path} as {what}: {}", unreadable(.error))]
     Yaml {
         path: PathBuf,
         /// What it should be.
         what: &'static str,
         /// Why it is not.
-        source: Box<serde_saphyr::Error>,
+        error: Box<serde_saphyr::Error>,
     },
     /// Fields that a migration does not have, or not so.
     #[error("{}", list(.wrong))]
@@ -248,8 +248,21 @@ fn yaml<T: serde::de::DeserializeOwned>(path: &Path, what: &'static str) -> Resu
     serde_saphyr::from_str(&text).map_err(|error| FolderError::Yaml {
         path: path.to_owned(),
         what,
-        source: Box::new(error),
+        error: Box::new(error),
     })
+}
+
+/// What is wrong with a text, for the one who wrote it.
+fn unreadable(error: &serde_saphyr::Error) -> String {
+    match error.without_snippet() {
+        serde_saphyr::Error::MultipleDocuments { .. } => {
+            "it has several documents; write each into its own file".to_owned()
+        }
+        other => {
+            let text = other.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+            text.trim_start_matches("error: ").to_owned()
+        }
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, FolderError> {
@@ -339,7 +352,20 @@ mod tests {
         assert_eq!(message(&empty, error), "X has neither base/migration.yaml nor migration.yaml");
         let wrong = folder(&[("migration.yaml", "kind: Job\n")]);
         let error = Folder::read(wrong.path()).unwrap_err();
-        assert_eq!(message(&wrong, error), "reading X/migration.yaml as a DataMigration");
+        assert_eq!(
+            message(&wrong, error),
+            "reading X/migration.yaml as a DataMigration: missing field `metadata` at line 1, \
+             column 1"
+        );
+        for (text, expected) in [
+            ("a: 1\na: 2\n", "duplicate mapping key `a` is not allowed here"),
+            ("a: 1\n---\nb: 2\n", "it has several documents; write each into its own file"),
+            ("a: .nan\n", "value `.nan` is not a finite number"),
+        ] {
+            let wrong = folder(&[("migration.yaml", text)]);
+            let error = message(&wrong, Folder::read(wrong.path()).unwrap_err());
+            assert!(error.contains(expected) && !error.contains("Options"), "{error}");
+        }
     }
 
     #[test]

@@ -41,6 +41,7 @@ mod kept_log;
 mod kept_parts;
 mod layout;
 mod locks;
+mod outages;
 mod patience;
 pub mod print;
 mod progress;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 
 use crate::print::say;
+use crate::quoted::word;
 use crate::seed::SEED_FILE;
 
 /// Characters of a name, as the API server allows them: it is a label of the run's objects.
@@ -170,7 +171,8 @@ fn files(name: &str, source: &Source) -> Vec<(String, String)> {
 }
 
 fn what_is_next(folder: &Path, source: &Source) -> String {
-    let folder = folder.display();
+    let folder = folder.display().to_string();
+    let word = word(&folder);
     let (needs, edit) = match source {
         Source::Script(Script { file, needs, .. }) => (
             format!(" ({needs} needed)"),
@@ -185,11 +187,10 @@ fn what_is_next(folder: &Path, source: &Source) -> String {
         ),
     };
     format!(
-        "{folder} is ready for a dry run{needs}:\n  datamigration run {folder}\n\n\
-         Lines marked EDIT \
-         are yours to change:\n{edit}\n  {SEED_FILE}               tables and items to try it on\n\
-         \n\
-         Then: datamigration lint {folder}"
+        "{folder} is ready for a dry run{needs}:\n  datamigration run {word}\n\n\
+         Change next, where lines are marked EDIT:\n{edit}\n\
+         and {SEED_FILE}, which has the tables and items to try it on.\n\n\
+         Then: datamigration lint {word}"
     )
 }
 

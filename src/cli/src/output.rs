@@ -38,8 +38,8 @@ pub struct Flags {
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
     /// Exit with code 4 if a condition is true: deletes, creates, updates, writes, refused,
-    /// approximate, each also with a bound in quotes, as in 'writes>1000'; failed; for a dry run,
-    /// not-idempotent, which implies --second-pass
+    /// approximate, errors, each also with a bound in quotes, as in 'writes>1000'; failed; for a
+    /// dry run, not-idempotent, which implies --second-pass
     #[arg(long, value_name = "CONDITION", value_delimiter = ',', value_parser = check)]
     fail_on: Vec<Check>,
 }

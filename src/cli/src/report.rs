@@ -104,6 +104,8 @@ pub enum ReportVerbError {
     NoRun { name: String, run: u32, last: u32 },
     #[error("give a report.json, a migration of the cluster, or --archive with --run")]
     NothingNamed,
+    #[error("--run {run}: {file} is the report of one run; leave --run out")]
+    RunOfFile { run: String, file: String },
 }
 
 /// Prints the report; 0, or 4 where a check failed.
@@ -145,6 +147,9 @@ async fn find(flags: &Flags) -> Result<Found, ReportVerbError> {
     }
     let named = flags.source.as_deref().ok_or(ReportVerbError::NothingNamed)?;
     if named.contains(['/', '.']) || Path::new(named).is_file() {
+        if let Some(run) = flags.run.clone() {
+            return Err(ReportVerbError::RunOfFile { run, file: named.to_owned() });
+        }
         return source::of_file(Path::new(named));
     }
     let run = match &flags.run {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use dm_contract::plan::Mode;
 use dm_engine::{DifferenceError, Engine};
 use dm_report::file::RunReport;
+use serde::Deserialize;
 use tempfile::NamedTempFile;
 
 /// Permissions of a new file: a report may show whole items, which others of the machine may not
@@ -21,13 +22,27 @@ pub enum ReportError {
     Result(PathBuf, #[source] io::Error),
     #[error("writing the report {0}")]
     Difference(PathBuf, #[source] DifferenceError),
+    /// `--html` without a name would write its page over it.
+    #[error("--report {0}: the report is JSON; name a file that does not end in .html")]
+    Page(PathBuf),
+    /// What is there is somebody's work.
+    #[error("--report {0}: this file is not a report; remove it, or name another file")]
+    NotReport(PathBuf),
 }
 
 /// Files that can be written when a run has ended.
 #[derive(Debug)]
 pub struct Prepared {
     result: Place,
-    difference: Option<Place>,
+    difference: Difference,
+}
+
+/// What becomes of the file with the difference.
+#[derive(Debug)]
+enum Difference {
+    Written(Place),
+    /// An apply has none. One of an earlier dry run would be taken for its own.
+    Removed(PathBuf),
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,9 +59,15 @@ pub fn prepare(path: Option<&Path>, mode: Mode) -> Result<Option<Prepared>, Repo
     let find = |path: PathBuf| {
         Place::find(&path).map_err(|source| ReportError::Result(path.clone(), source))
     };
+    if path.extension().is_some_and(|suffix| suffix == "html") {
+        return Err(ReportError::Page(path.into()));
+    }
+    if path.is_file() && !may_be_replaced(path) {
+        return Err(ReportError::NotReport(path.into()));
+    }
     let difference = match mode {
-        Mode::DryRun => Some(find(difference_path(path))?),
-        Mode::Apply => None,
+        Mode::DryRun => Difference::Written(find(difference_path(path))?),
+        Mode::Apply => Difference::Removed(difference_path(path)),
     };
     Ok(Some(Prepared { result: find(path.into())?, difference }))
 }
@@ -67,13 +88,20 @@ pub fn write(
         .map_err(|error| failed(&result)(io::Error::from(error)))?;
     json.push(b'\n');
     let difference = match &difference {
-        Some(place) => {
+        Difference::Written(place) => {
             let mut file = place.begin().map_err(failed(place))?;
             let written = engine.write_difference(BufWriter::new(&mut file));
             written.map_err(|source| ReportError::Difference(place.path.clone(), source))?;
             Some((place, file))
         }
-        None => None,
+        Difference::Removed(path) => {
+            let removed = fs::remove_file(path);
+            let is_left = removed.err().filter(|error| error.kind() != io::ErrorKind::NotFound);
+            if let Some(error) = is_left {
+                return Err(ReportError::Result(path.clone(), error));
+            }
+            None
+        }
     };
     let mut file = result.begin().map_err(failed(&result))?;
     file.write_all(&json).map_err(failed(&result))?;
@@ -86,6 +114,19 @@ pub fn write(
     };
     file.end().map_err(failed(&result))?;
     Ok(Some(Written { result: result.path, difference }))
+}
+
+/// Whether a file is empty or a report of any version.
+fn may_be_replaced(path: &Path) -> bool {
+    #[derive(Deserialize)]
+    struct AnyReport {
+        #[serde(rename = "version")]
+        _version: u64,
+        #[serde(rename = "mode")]
+        _mode: String,
+    }
+    let Ok(bytes) = fs::read(path) else { return true };
+    bytes.is_empty() || serde_json::from_slice::<AnyReport>(&bytes).is_ok()
 }
 
 /// Writes a page. A new file is its owner's only; one that is there keeps its permissions.
@@ -255,6 +296,9 @@ mod tests {
         serde_json::from_value(report.into()).unwrap()
     }
 
+    /// The report of an earlier run, as far as it matters here.
+    const APPROVED: &str = r#"{"version": 1, "mode": "DryRun"}"#;
+
     fn names(folder: &Path) -> Vec<String> {
         let files = fs::read_dir(folder).unwrap();
         let mut names: Vec<String> =
@@ -268,10 +312,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (tried, items) =
             (folder.path().join("tried.json"), folder.path().join("tried.ndjson.zst"));
-        fs::write(&tried, "approved").unwrap();
+        fs::write(&tried, APPROVED).unwrap();
         fs::write(&items, "its items").unwrap();
         drop(prepare(Some(&tried), Mode::DryRun).unwrap());
-        assert_eq!(fs::read_to_string(&tried).unwrap(), "approved");
+        assert_eq!(fs::read_to_string(&tried).unwrap(), APPROVED);
         assert_eq!(fs::read_to_string(&items).unwrap(), "its items");
         drop(prepare(Some(&folder.path().join("new.json")), Mode::DryRun).unwrap());
         assert_eq!(names(folder.path()), ["tried.json", "tried.ndjson.zst"], "nothing is left");
@@ -284,7 +328,7 @@ mod tests {
     async fn a_finished_run_replaces_both_files_and_keeps_links_and_permissions() {
         let folder = tempfile::tempdir().unwrap();
         let (tried, link) = (folder.path().join("tried.json"), folder.path().join("last.json"));
-        fs::write(&tried, "approved").unwrap();
+        fs::write(&tried, APPROVED).unwrap();
         fs::set_permissions(&tried, Permissions::from_mode(0o640)).unwrap();
         std::os::unix::fs::symlink("tried.json", &link).unwrap();
         let engine = Engine::embedded("us-east-1", None).unwrap();
@@ -298,6 +342,40 @@ mod tests {
         assert!(!fs::read(&items).unwrap().is_empty());
         assert_eq!(fs::metadata(&items).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(names(folder.path()), ["last.json", "last.ndjson.zst", "tried.json"]);
+    }
+
+    #[test]
+    fn only_a_report_is_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        for (name, text, right) in [
+            ("tried.json", APPROVED, true),
+            ("empty.json", "", true),
+            ("seed.json", r#"{"tables": {}}"#, false),
+            ("migration.yaml", "kind: DataMigration\n", false),
+            ("page.html", "", false),
+        ] {
+            let path = folder.path().join(name);
+            fs::write(&path, text).unwrap();
+            assert_eq!(prepare(Some(&path), Mode::Apply).is_ok(), right, "{name}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), text, "{name}");
+        }
+        let page = folder.path().join("new.html");
+        let error = prepare(Some(&page), Mode::DryRun).unwrap_err().to_string();
+        assert!(error.contains("does not end in .html"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn an_apply_leaves_no_items_of_a_dry_run_beside_its_report() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("r.json");
+        let engine = Engine::embedded("us-east-1", None).unwrap();
+        for (mode, expected) in
+            [(Mode::DryRun, &["r.json", "r.ndjson.zst"][..]), (Mode::Apply, &["r.json"])]
+        {
+            let prepared = prepare(Some(&path), mode).unwrap();
+            write(prepared, &report(mode), &engine).unwrap();
+            assert_eq!(names(folder.path()), expected);
+        }
     }
 
     #[tokio::test]

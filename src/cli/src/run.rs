@@ -168,10 +168,13 @@ async fn run_embedded(
             let verb = journaled::Verb { migration: &work.name, apply: "--apply" };
             let journal = journaled::Flags::in_archive(home.archive()?);
             let begun = journaled::begin(&journal, verb, &mut plan).await;
-            let folder = home.folder().display().to_string();
-            let command = format!("datamigration restore --folder {}", word(&folder));
             let begun = begun.map_err(SessionError::Journaled)?;
-            begun.map(|journaled| journaled.restored_by_command(command))
+            begun.map(|journaled| {
+                let folder = home.folder().display().to_string();
+                let (folder, run) = (word(&folder), journaled.name());
+                let command = format!("datamigration restore --folder {folder} --run {run}");
+                journaled.restored_by_command(command)
+            })
         }
         Mode::DryRun => None,
     };

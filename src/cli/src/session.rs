@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::os::fd::AsFd as _;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,6 +16,7 @@ use std::time::Instant;
 use dm_contract::error_chain::chain;
 use dm_contract::plan::Plan;
 use dm_contract::report::{GuardResult, NO_REQUESTS};
+use dm_engine::Engine;
 use dm_engine::archive::ledger;
 use dm_entry::args::Program;
 use dm_entry::leftover::Files;
@@ -33,6 +35,7 @@ use crate::ending::{self, EXIT_OURS, Ending, EndingError};
 use crate::environment;
 use crate::journaled::{Journaled, JournaledError, Outcome};
 use crate::local::ANY_PORT;
+use crate::outages;
 use crate::output::{self, OutputError};
 use crate::patience::Patience;
 use crate::report_files::{self, ReportError};
@@ -151,7 +154,8 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let Ready { start, report, access_key, guard, mut forwarded } = prepared?;
 
     let (begun, started_at) = (Instant::now(), ledger::now());
-    let at = Served { address: guard.program_address, access_key: &access_key };
+    let engine = Arc::clone(guard.engine());
+    let at = Served { engine: &engine, address: guard.program_address, access_key: &access_key };
     let before = session.plan.second_pass.then(|| Files::look(session.dir));
     let first = Pass::First(&start);
     let ended = execute(&session, at, first, &mut forwarded).await;
@@ -168,7 +172,6 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     } else {
         None
     };
-    let engine = Arc::clone(guard.engine());
     let mut patience = Patience::new(&mut forwarded, session.journaled.map(Journaled::name));
     let is_outlived = first_succeeded && guard.has_clients().await;
     let mut result = patience.wait(guard.stop()).await.unwrap_or_else(|_| ending::cut_off(&engine));
@@ -282,6 +285,7 @@ async fn second_pass(
 /// Where a guard serves, and whom.
 #[derive(Clone, Copy, Debug)]
 struct Served<'a> {
+    engine: &'a Engine,
     address: SocketAddr,
     access_key: &'a str,
 }
@@ -347,9 +351,11 @@ async fn execute(
         .spawn()
         .map_err(|source| SessionError::Start(StartError::refused(&start.file, source)))?;
     let mut told_to_stop = None;
+    let mut telling = pin!(outages::tell(served.engine));
     loop {
         let id = child.id();
         tokio::select! {
+            never = &mut telling => match never {},
             status = child.wait() => {
                 let status = status.map_err(SessionError::Wait)?;
                 return Ok(Ended { status, told_to_stop });

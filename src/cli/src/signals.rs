@@ -83,9 +83,14 @@ impl Forwarded {
         }
     }
 
-    /// Waits for a signal that asks to end.
-    pub async fn asked_to_end(&mut self) {
-        while !stops(self.next().await.signal) {}
+    /// Waits for a signal that asks to end, and returns it.
+    pub async fn asked_to_end(&mut self) -> Signal {
+        loop {
+            let Arrived { signal, .. } = self.next().await;
+            if stops(signal) {
+                return signal;
+            }
+        }
     }
 
     /// Waits for a signal that asks to end after an earlier one did. The first may arrive together

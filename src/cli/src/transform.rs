@@ -1,6 +1,7 @@
 //! A transform in this process, from its start to its summary: an engine without a guard's server.
 
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use dm_engine::{Engine, EngineOptions, OpenError};
 use dm_report::file::End;
 use dm_runner::{Checkpoints, SECOND_PASS_LATER_S, Settings};
 use dm_transform::{OnItemError, Transform};
+use rustix::process::Signal;
 use tokio::sync::watch;
 
 use crate::about;
@@ -20,6 +22,7 @@ use crate::embedded;
 use crate::ending::{self, Ending};
 use crate::journaled::{Journaled, Outcome};
 use crate::layout::counted;
+use crate::outages;
 use crate::output;
 use crate::patience::Patience;
 use crate::report_files;
@@ -47,6 +50,8 @@ pub struct TransformSession<'a> {
 
 /// Runs it, and returns the exit code.
 pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
+    // Its writers have a connection each, and it starts no program.
+    dm_guard::open_files::raise();
     let prepared = prepare(&session).await;
     if let (Err(error), Some(journaled)) = (&prepared, session.journaled) {
         journaled.not_started(format!("The transform was not started: {}.", chain(error))).await;
@@ -69,7 +74,7 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     let result = patience.wait(result(&engine)).await;
     let mut result = result.unwrap_or_else(|_| ending::cut_off(&engine));
     result.transform = Some(done.clone());
-    let code = done.end.exit_code();
+    let code = exit_code(done.end, stop.signal);
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
     let end = End::Exited(code.into());
     let (second_not_run, database) = (None, session.database);
@@ -83,6 +88,13 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     Ok(finished.code(code))
 }
 
+/// The exit code; of a transform that a signal interrupted, that of a program which it ended.
+fn exit_code(end: TransformEnd, signal: Option<Signal>) -> u8 {
+    let interrupted = signal.filter(|_| end == TransformEnd::Interrupted);
+    let of_signal = interrupted.and_then(|signal| u8::try_from(128 + signal.as_raw()).ok());
+    of_signal.unwrap_or(end.exit_code())
+}
+
 /// What can fail before anything is read.
 struct Ready {
     report: Option<report_files::Prepared>,
@@ -93,6 +105,8 @@ struct Ready {
 /// Who asks the run to stop.
 struct Stop {
     signals: Forwarded,
+    /// The first one that did.
+    signal: Option<Signal>,
     asked: watch::Sender<bool>,
 }
 
@@ -109,7 +123,11 @@ async fn prepare(session: &TransformSession<'_>) -> Result<Ready, SessionError> 
     let engine = Arc::new(engine.map_err(dm_guard::StartError::Engine)?);
     engine.take_presence().await.map_err(dm_guard::StartError::Engine)?;
     let signals = Forwarded::new().map_err(SessionError::Signals)?;
-    Ok(Ready { report, engine, stop: Stop { signals, asked: watch::Sender::new(false) } })
+    Ok(Ready {
+        report,
+        engine,
+        stop: Stop { signals, signal: None, asked: watch::Sender::new(false) },
+    })
 }
 
 async fn pass(
@@ -129,10 +147,13 @@ async fn pass(
     };
     let (transform, asked) = (session.transform.clone(), stop.asked.subscribe());
     let mut running = Box::pin(dm_runner::run(engine, transform, settings, asked));
+    let mut telling = pin!(outages::tell(engine));
     loop {
         tokio::select! {
             done = &mut running => return done,
-            () = stop.signals.asked_to_end() => {
+            never = &mut telling => match never {},
+            signal = stop.signals.asked_to_end() => {
+                stop.signal.get_or_insert(signal);
                 stop.asked.send_replace(true);
             }
         }
@@ -157,5 +178,24 @@ fn outcome(done: &TransformResult, result: &GuardResult) -> Outcome {
         }
         TransformEnd::Failed => Outcome::Failed(format!("The transform failed: {why}.")),
         TransformEnd::Interrupted => Outcome::Failed("The transform was interrupted.".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interrupted_transform_ends_with_the_code_of_its_signal() {
+        for (end, signal, expected) in [
+            (TransformEnd::Interrupted, Some(Signal::INT), 130),
+            (TransformEnd::Interrupted, Some(Signal::TERM), 143),
+            (TransformEnd::Interrupted, Some(Signal::HUP), 129),
+            (TransformEnd::Interrupted, None, 143),
+            (TransformEnd::Succeeded, Some(Signal::INT), 0),
+            (TransformEnd::Failed, Some(Signal::INT), 1),
+        ] {
+            assert_eq!(exit_code(end, signal), expected, "{end:?} {signal:?}");
+        }
     }
 }

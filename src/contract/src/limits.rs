@@ -36,6 +36,11 @@ pub const PROGRAM_LOG_HEAD_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// With it they take at most 32 MiB of the pod's folder.
 pub const PROGRAM_LOG_PIECE_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
-/// The kubelet keeps this many bytes of a container's termination message (Kubernetes
-/// documentation, "Determine the Reason for Pod Failure").
-pub const TERMINATION_MESSAGE_BYTES_MAX: usize = 4096;
+/// Containers of a run's pod: those that prepare it, ask the ledger, guard the database, and run
+/// the program.
+pub const POD_CONTAINERS_MAX: usize = 4;
+
+/// The kubelet keeps this many bytes of a container's termination message: at most 4,096, and of
+/// all containers of a pod together 12 KiB, in equal shares (Kubernetes documentation, "Determine
+/// the Reason for Pod Failure").
+pub const TERMINATION_MESSAGE_BYTES_MAX: usize = 12 * 1024 / POD_CONTAINERS_MAX;

@@ -1,5 +1,5 @@
 //! Results that a run's pod reports to the operator: the guard's and the program's, both written as
-//! termination messages, which the kubelet cuts at 4,096 bytes.
+//! termination messages, which the kubelet cuts.
 //!
 //! They cross a process boundary, so they carry a version and have golden files. Counts and names
 //! of attributes only, but for the samples of a dry run whose target shows values.
@@ -191,6 +191,16 @@ pub enum Fidelity {
     Approximate,
     /// Not answered; the program got an error.
     Refused,
+}
+
+impl Fidelity {
+    /// What an operation was, in a word for people.
+    pub fn in_words(self) -> &'static str {
+        match self {
+            Self::Approximate => "approximate",
+            Self::Refused => "rejected",
+        }
+    }
 }
 
 /// One operation that was not answered exactly.

@@ -1,5 +1,5 @@
 //! What a restore's pod reports to the operator, as its container's termination message, which the
-//! kubelet cuts at 4,096 bytes. The full report and all conflicts are in the archive.
+//! kubelet cuts. The full report and all conflicts are in the archive.
 //!
 //! It crosses a process boundary, so it carries a version and has a golden file. Keys of items are
 //! in it only where the target's policy shows values; values never.

@@ -56,6 +56,10 @@ pub const UPSTREAM_THROTTLED_MAX: Duration = Duration::from_secs(10);
 /// costs a TLS session there and a buffer here. At 5 ms for a request that is 50,000 a second.
 pub const UPSTREAM_CONNECTIONS_MAX: usize = 256;
 
+/// Of this many files that the process may have open one may be a connection to the database: the
+/// archive, clients and the overlay's file need the rest.
+pub const OPEN_FILES_PER_UPSTREAM_CONNECTION: usize = 4;
+
 /// Idle connections to the database are closed before the service closes them, else the next
 /// call would be cut.
 pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(20);

@@ -295,11 +295,19 @@ impl Overlay {
     }
 }
 
+/// Begins the refusal of what is not simulated, which is named next.
+const NOT_SIMULATED: &str = "The guard's dry run does not simulate ";
+
+/// Ends it.
+const REJECTED: &str = ", so it rejects the call.";
+
+/// What a refusal names as not simulated, if it is such a one.
+pub fn not_simulated_in(message: &str) -> Option<&str> {
+    message.strip_prefix(NOT_SIMULATED)?.strip_suffix(REJECTED)
+}
+
 /// The refusal of an operation that cannot be simulated exactly.
 fn not_simulated(operation: Operation) -> Fault {
     let name = operation.name();
-    Fault::refused(
-        format!("The guard's dry run does not simulate {name} yet, so it rejects the call."),
-        "a dry run does not simulate it yet",
-    )
+    Fault::refused(format!("{NOT_SIMULATED}{name}{REJECTED}"), "a dry run does not simulate it yet")
 }

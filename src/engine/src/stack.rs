@@ -15,7 +15,7 @@ use std::sync::{Arc, OnceLock};
 use dm_contract::control::ControlState;
 use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
-use dm_contract::report::{Fidelity, GuardResult, JournalResult, Timeline};
+use dm_contract::report::{Fidelity, GuardResult, JournalResult, Outage, Timeline};
 
 use crate::answer_members::Members;
 use crate::archive::locks::LockTimes;
@@ -422,6 +422,11 @@ impl Engine {
                 tracing::debug!(operation = operation.name(), %fault, "answered with an error");
             }
         }
+    }
+
+    /// The outages of archive and database that were noted, those that have ended included.
+    pub fn outages(&self) -> Vec<Outage> {
+        self.outages.all()
     }
 
     fn calls(&self) -> UpstreamCalls {

@@ -134,7 +134,7 @@ mod tests {
         let json = to_json(ProgramResult { last_lines: lines.clone(), ..empty() }).unwrap();
         assert!(json.len() <= TERMINATION_MESSAGE_BYTES_MAX);
         let read: ProgramResult = serde_json::from_str(&json).unwrap();
-        assert_eq!(read.last_lines, lines[2..]);
+        assert_eq!(read.last_lines, lines[3..]);
     }
 
     #[test]

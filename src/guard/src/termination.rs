@@ -1,10 +1,10 @@
 //! The guard's last words: its result as the container's termination message, which the kubelet
-//! cuts at 4,096 bytes. Cut here instead, whole entries at a time, so that it stays JSON.
+//! cuts. Cut here instead, whole entries at a time, so that it stays JSON.
 
 use std::io;
 
 use dm_contract::limits::TERMINATION_MESSAGE_BYTES_MAX;
-use dm_contract::report::GuardResult;
+use dm_contract::report::{Fidelity, GuardResult, TableEffect};
 
 /// The result for the termination log.
 pub fn message(result: GuardResult) -> String {
@@ -13,9 +13,9 @@ pub fn message(result: GuardResult) -> String {
     String::from_utf8_lossy(&json).into_owned()
 }
 
-/// The result as JSON within the bound. Samples go first, then details (attributes of the table
-/// with most of them), then remarks, errors, operations and tables; `left_out` counts the entries
-/// but for samples.
+/// The result as JSON within the bound. Samples go first, then details (attributes of the tables
+/// with most of them), then remarks, errors and operations, of which those of rejected calls stay
+/// longest. Tables are summed up. `left_out` counts the other entries but for samples.
 fn fitting(mut result: GuardResult) -> io::Result<Vec<u8>> {
     if let Some(problem) = &mut result.problem {
         *problem = problem.chars().take(1024).collect();
@@ -23,60 +23,84 @@ fn fitting(mut result: GuardResult) -> io::Result<Vec<u8>> {
     if let Some(problem) = result.archived.as_mut().and_then(|kept| kept.problem.as_mut()) {
         *problem = problem.chars().take(512).collect();
     }
+    result.remarks.sort_by_key(|remark| remark.fidelity != Fidelity::Refused);
+    if let Some(dry_run) = &mut result.dry_run {
+        dry_run.operations.sort_by_key(|operation| operation.refused == 0);
+    }
     loop {
         let json = serde_json::to_vec(&result)?;
+        if json.len() <= TERMINATION_MESSAGE_BYTES_MAX {
+            return Ok(json);
+        }
         let samples = result.dry_run.as_mut().map(|dry_run| &mut dry_run.samples);
-        if json.len() > TERMINATION_MESSAGE_BYTES_MAX
-            && samples.is_some_and(|samples| samples.pop().is_some())
-        {
+        if samples.is_some_and(|samples| samples.pop().is_some()) {
             continue;
         }
         let failures = result.transform.as_mut().map(|transform| &mut transform.failures);
-        if json.len() > TERMINATION_MESSAGE_BYTES_MAX
-            && let Some(failures) = failures.filter(|failures| !failures.is_empty())
-        {
+        if let Some(failures) = failures.filter(|failures| !failures.is_empty()) {
             // Their number is in `failed`, and all of them are in the archive's report.
             halve(failures);
             continue;
         }
-        if json.len() <= TERMINATION_MESSAGE_BYTES_MAX {
-            return Ok(json);
-        }
-        let left_out = shorten(&mut result);
-        if left_out == 0 {
-            return Ok(json);
-        }
+        let Some(left_out) = shorten(&mut result) else { return Ok(json) };
         result.left_out =
             result.left_out.saturating_add(u32::try_from(left_out).unwrap_or(u32::MAX));
     }
 }
 
-/// Leaves out some entries; how many.
-fn shorten(result: &mut GuardResult) -> usize {
-    // Of all tables with as many: one by one takes long where there are thousands.
-    let longest = result.tables.iter().map(|table| table.attributes.len()).max().unwrap_or(0);
-    if longest > 3 {
-        let longest = result.tables.iter_mut().filter(|table| table.attributes.len() == longest);
-        return longest.map(|table| halve(&mut table.attributes)).sum();
+/// Details of each table and of each kind that stay as long as there is something else to leave
+/// out.
+const DETAILS: usize = 3;
+
+/// Leaves out some entries, the least important ones; how many, or nothing where nothing is left
+/// that could be.
+fn shorten(result: &mut GuardResult) -> Option<usize> {
+    if let Some(left_out) = shorten_details(result, DETAILS) {
+        return Some(left_out);
     }
     if result.remarks.len() > 1 {
-        return halve(&mut result.remarks);
+        return Some(halve(&mut result.remarks));
     }
     if result.errors.len() > 1 {
-        return halve(&mut result.errors);
+        return Some(halve(&mut result.errors));
     }
     let operations = result.dry_run.as_mut().map(|dry_run| &mut dry_run.operations);
-    if let Some(operations) = operations.filter(|operations| operations.len() > 3) {
-        return halve(operations);
+    if let Some(operations) = operations.filter(|operations| operations.len() > DETAILS) {
+        return Some(halve(operations));
     }
-    if result.tables.len() > 1 {
-        return halve(&mut result.tables);
+    let tables = result.tables.len();
+    if tables > 1 {
+        // One by one takes long where there are thousands.
+        let fewer = if tables > 64 { tables / 2 } else { tables - 1 };
+        result.tables = TableEffect::bounded(&result.tables, fewer);
+        return Some(0);
     }
-    let left = result.tables.len() + result.remarks.len() + result.errors.len();
-    result.tables.clear();
-    result.remarks.clear();
+    if let Some(left_out) = shorten_details(result, 0) {
+        return Some(left_out);
+    }
+    if result.tables.first().is_some_and(|table| table.more == 0) {
+        // Its name is no table's.
+        result.tables = TableEffect::bounded(&result.tables, 0);
+        return Some(0);
+    }
+    let errors = result.errors.len();
     result.errors.clear();
-    left
+    (errors > 0).then_some(errors)
+}
+
+/// Leaves out half of the attributes and settings of the tables that have most of them, but for
+/// this many.
+fn shorten_details(result: &mut GuardResult, keep: usize) -> Option<usize> {
+    let of = |table: &TableEffect| table.attributes.len().max(table.settings.len());
+    let longest = result.tables.iter().map(of).max().filter(|longest| *longest > keep)?;
+    let tables = result.tables.iter_mut().filter(|table| of(table) == longest);
+    let halved = tables.map(|table| {
+        let attributes =
+            if table.attributes.len() == longest { halve(&mut table.attributes) } else { 0 };
+        let settings = if table.settings.len() == longest { halve(&mut table.settings) } else { 0 };
+        attributes + settings
+    });
+    Some(halved.sum())
 }
 
 fn halve<T>(entries: &mut Vec<T>) -> usize {
@@ -100,12 +124,13 @@ mod tests {
             |i| AttributeEffect { name: format!("attribute-{i}"), ..AttributeEffect::default() };
         let table = |i| TableEffect {
             name: format!("table-{i}-{}", "x".repeat(200)),
+            created: 3,
             attributes: (0..attributes).map(attribute).collect(),
             ..TableEffect::default()
         };
         let remark = |i| Remark {
             operation: "Query".into(),
-            fidelity: Fidelity::Refused,
+            fidelity: if i == 0 { Fidelity::Refused } else { Fidelity::Approximate },
             why: format!("why {i}"),
             count: 1,
         };
@@ -151,7 +176,16 @@ mod tests {
             let json = fitting(whole.clone()).unwrap();
             assert!(json.len() <= TERMINATION_MESSAGE_BYTES_MAX);
             let read: GuardResult = serde_json::from_slice(&json).unwrap();
-            assert_eq!(read == whole, read.left_out == 0, "{tables} {attributes} {remarks}");
+            let summed_up = read.tables.iter().any(|table| table.more > 0);
+            let is_whole = read.left_out == 0 && !summed_up;
+            assert_eq!(read == whole, is_whole, "{tables} {attributes} {remarks}");
+            let items =
+                |result: &GuardResult| result.tables.iter().map(|table| table.created).sum::<u64>();
+            assert_eq!(items(&read), items(&whole), "no table's items are forgotten");
+            let refused = |result: &GuardResult| {
+                result.remarks.iter().any(|remark| remark.fidelity == Fidelity::Refused)
+            };
+            assert_eq!(refused(&read), refused(&whole), "nor that calls were refused");
         }
     }
 
@@ -181,9 +215,24 @@ mod tests {
         let json = fitting(whole).unwrap();
         assert!(json.len() <= TERMINATION_MESSAGE_BYTES_MAX);
         let read: GuardResult = serde_json::from_slice(&json).unwrap();
+        assert_eq!(read.tables.len(), 1);
         let dry_run = read.dry_run.unwrap();
         assert!((1..30).contains(&dry_run.samples.len()), "as many as fit");
         assert_eq!((dry_run.operations.len(), read.left_out), (20, 0));
+    }
+
+    #[test]
+    fn attributes_with_long_names_do_not_push_out_their_tables() {
+        let mut long = result(25, 60, 0);
+        for attribute in long.tables.iter_mut().flat_map(|table| &mut table.attributes) {
+            attribute.name = attribute.name.repeat(100);
+        }
+        let json = fitting(long).unwrap();
+        assert!(json.len() <= TERMINATION_MESSAGE_BYTES_MAX);
+        let read: GuardResult = serde_json::from_slice(&json).unwrap();
+        let last = read.tables.last().unwrap();
+        assert!(last.name.ends_with("tables") && last.more > 0, "{last:?}");
+        assert_eq!(read.tables.iter().map(|table| table.created).sum::<u64>(), 75);
     }
 
     #[test]

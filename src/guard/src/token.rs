@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::limits;
 use sha2::{Digest as _, Sha256};
@@ -15,8 +15,8 @@ pub struct ControlToken([u8; 32]);
 /// Why there is no token.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    #[error("reading the control token's file")]
-    File(#[from] io::Error),
+    #[error("reading the control token's file {0}")]
+    File(PathBuf, #[source] io::Error),
     /// It could be guessed.
     #[error("the control token has {0} characters, and needs \
              {min}", min = limits::CONTROL_TOKEN_CHARS_MIN)]
@@ -41,7 +41,8 @@ impl ControlToken {
     }
 
     pub fn of_file(path: &Path) -> Result<Self, TokenError> {
-        Self::new(&std::fs::read_to_string(path)?)
+        let text = std::fs::read_to_string(path);
+        Self::new(&text.map_err(|error| TokenError::File(path.to_owned(), error))?)
     }
 
     /// Whether an Authorization header shows it. Digests are compared, all their bytes in any case,

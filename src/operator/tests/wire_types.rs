@@ -194,6 +194,7 @@ fn a_guards_result_is_its_golden_file() {
                 }],
                 change: Some(TableChange::Updated),
                 settings: vec!["index by-price added".into()],
+                more: 12,
             }],
             remarks: vec![
                 Remark {

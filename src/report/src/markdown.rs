@@ -7,7 +7,7 @@ pub mod escape;
 pub mod restore;
 mod table;
 
-use dm_contract::report::{Fidelity, OperationCount};
+use dm_contract::report::OperationCount;
 
 use crate::Content;
 use crate::compare::Comparison;
@@ -51,11 +51,20 @@ pub fn comment(content: &Content<'_>) -> String {
 
 /// A line that is not shown, by which a job finds its own comment to replace it.
 fn marker(name: &str) -> String {
-    let good = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_');
-    // Two dashes would end the comment.
-    let name: String = name.chars().take(200).map(|c| if good(&c) { c } else { '-' }).collect();
-    let name: Vec<&str> = name.split('-').filter(|part| !part.is_empty()).collect();
-    format!("<!-- datamigration report {} -->", name.join("-"))
+    let mut encoded = String::new();
+    for c in name.chars().take(200) {
+        // Two dashes would end the comment.
+        let good = c.is_ascii_alphanumeric()
+            || matches!(c, '.' | '_')
+            || c == '-' && !encoded.is_empty() && !encoded.ends_with('-');
+        if good {
+            encoded.push(c);
+        } else {
+            let mut bytes = [0; 4];
+            encoded.extend(c.encode_utf8(&mut bytes).bytes().map(|byte| format!("%{byte:02X}")));
+        }
+    }
+    format!("<!-- datamigration report {encoded} -->")
 }
 
 fn icon(tone: Tone) -> &'static str {
@@ -152,10 +161,7 @@ fn calls(content: &Content<'_>) -> String {
         all += &format!("**Calls**: {}{exact}\n\n", calls.join(" · "));
     }
     for remark in result.remarks.iter().take(ROWS_MAX) {
-        let how = match remark.fidelity {
-            Fidelity::Approximate => "approximate",
-            Fidelity::Refused => "rejected",
-        };
+        let how = remark.fidelity.in_words();
         let why = crate::shown::text(&remark.why, CELL_CHARS_MAX).noted();
         let operation = code(&remark.operation, 60);
         all += &format!("- {operation} {how}, {} ×: {}\n", count(remark.count), text(&why));

@@ -97,8 +97,8 @@ pub fn unconfirmed(report: &RestoreReport) -> Option<String> {
     let unconfirmed = report.counts.unconfirmed;
     (unconfirmed > 0).then(|| {
         format!(
-            "{} deleted without an answer of the database. Attributes that others added at that \
-             moment are lost.",
+            "{} deleted without an answer of the database. Attributes that others added just \
+             before may be lost.",
             were(unconfirmed, "item")
         )
     })

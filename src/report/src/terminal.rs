@@ -224,10 +224,7 @@ fn remarks(remarks: &[Remark]) -> Vec<String> {
         lines.push("  not every call was answered as DynamoDB would have:".into());
     }
     for remark in remarks.iter().take(LISTED_MAX) {
-        let how = match remark.fidelity {
-            Fidelity::Approximate => "approximate",
-            Fidelity::Refused => "rejected",
-        };
+        let how = remark.fidelity.in_words();
         let Remark { operation, why, count: times, .. } = remark;
         lines.push(format!("    {operation} {how}, {} ×: {why}", count(*times)));
     }

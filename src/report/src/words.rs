@@ -43,7 +43,7 @@ pub fn headline(report: &RunReport) -> Notice {
     let calls = counted(result.write_calls_upstream, "write call");
     let tone = if report.failed() {
         Tone::Bad
-    } else if report.is_unseen() || report.failed_items() > 0 {
+    } else if report.is_unseen() || report.failed_items() > 0 || refused(result).is_some() {
         Tone::Warning
     } else {
         Tone::Good
@@ -94,10 +94,12 @@ pub fn summary(report: &RunReport) -> String {
     let tables = changed.iter().filter(|table| table.change.is_some()).count() as u64;
     let noun = if report.counts_items() { "Items" } else { "Requests" };
     let would = if report.is_dry_run() { " that an apply would change" } else { "" };
+    // One that continues after items that fail comes to its end.
+    let ended_early = report.failed() && report.failed_items() == 0;
     let mut text = match (parts.is_empty(), report.is_dry_run()) {
-        (true, _) if report.failed() => "No item was changed before it failed.".to_owned(),
-        (false, _) if report.failed() => {
-            format!("{noun}{place} before it failed: {}.", listed(&parts))
+        (true, _) if ended_early => "No item was changed before it failed.".to_owned(),
+        (false, _) if ended_early => {
+            format!("{noun}{would}{place} before it failed: {}.", listed(&parts))
         }
         (true, true) => "An apply would change no item.".to_owned(),
         (true, false) => "No item was changed.".to_owned(),
@@ -423,7 +425,8 @@ mod tests {
         assert_eq!(headline(&report), notice(Tone::Bad, "Dry run failed: nothing was written"));
         assert_eq!(
             summary(&report),
-            "Items in cars and makers before it failed: 406 updated, 1 created and 2 deleted."
+            "Items that an apply would change in cars and makers before it failed: 406 updated, 1 \
+             created and 2 deleted."
         );
         let mut report = samples::dry_run();
         let failed = TransformResult { failed: 3, ..TransformResult::default() };

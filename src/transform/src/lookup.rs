@@ -67,6 +67,7 @@ impl<'f> Files<'f> {
         let list = |names: Vec<&str>| match names.as_slice() {
             [] => "there are none".to_owned(),
             // A name may have spaces at its ends.
+            [name] => format!("there is '{name}'"),
             names => format!("there are '{}'", names.join("', '")),
         };
         let Some((bytes, table)) = self.files.get(file) else {
@@ -124,8 +125,9 @@ fn table(file: &str, cells: BTreeMap<String, BTreeMap<String, AttributeValue>>) 
 }
 
 fn csv(file: &str, bytes: &[u8]) -> Read {
+    check_quotes(bytes)?;
     let mut reader = csv::ReaderBuilder::new().from_reader(bytes);
-    let header = reader.headers().map_err(|error| error.to_string())?.clone();
+    let header = reader.headers().map_err(|error| unreadable(&error))?.clone();
     if header.len() < 2 {
         return Err("a lookup file has a header with a key and at least one column, separated by \
                     commas: key,name"
@@ -141,7 +143,7 @@ fn csv(file: &str, bytes: &[u8]) -> Read {
     let mut keys = std::collections::BTreeSet::new();
     for (at, row) in reader.records().enumerate() {
         // The header is line 1; rows with line breaks inside move the number, which csv knows.
-        let row = row.map_err(|error| error.to_string())?;
+        let row = row.map_err(|error| unreadable(&error))?;
         let line = row.position().map_or(0, csv::Position::line);
         if at >= LOOKUP_ROWS_MAX {
             return Err(format!("a lookup file has at most {LOOKUP_ROWS_MAX} rows"));
@@ -158,6 +160,52 @@ fn csv(file: &str, bytes: &[u8]) -> Read {
         }
     }
     Ok(table(file, cells))
+}
+
+/// Refuses what the reader of CSV would read as something else: a quote that is not closed, which
+/// makes one cell of all that follows, and text behind one that is (RFC 4180, section 2).
+fn check_quotes(bytes: &[u8]) -> std::result::Result<(), String> {
+    #[derive(Clone, Copy)]
+    enum At {
+        Start,
+        Plain,
+        /// In quotes, opened in this line.
+        Quoted(usize),
+        /// Behind the closing quote, which may be the first of two.
+        Closed(usize),
+    }
+    let (mut at, mut line) = (At::Start, 1);
+    for (place, byte) in bytes.iter().enumerate() {
+        at = match (at, byte) {
+            (At::Quoted(opened), b'"') => At::Closed(opened),
+            (At::Quoted(_), _) => at,
+            (At::Closed(opened), b'"') => At::Quoted(opened),
+            (At::Start, b'"') => At::Quoted(line),
+            (At::Start | At::Plain | At::Closed(_), b',' | b'\n' | b'\r') => At::Start,
+            (At::Closed(_), _) => {
+                return Err(format!("line {line} has text behind a closing quote"));
+            }
+            (At::Start | At::Plain, _) => At::Plain,
+        };
+        let ends_line = *byte == b'\n' || *byte == b'\r' && bytes.get(place + 1) != Some(&b'\n');
+        line += usize::from(ends_line);
+    }
+    match at {
+        At::Quoted(opened) => Err(format!("the quote that opens in line {opened} is not closed")),
+        At::Start | At::Plain | At::Closed(_) => Ok(()),
+    }
+}
+
+/// What is wrong with a line.
+fn unreadable(error: &csv::Error) -> String {
+    let line = |place: &Option<csv::Position>| place.as_ref().map_or(0, csv::Position::line);
+    match error.kind() {
+        csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
+            format!("line {} has {len} cells, and the header has {expected_len}", line(pos))
+        }
+        csv::ErrorKind::Utf8 { pos, .. } => format!("line {} is not UTF-8", line(pos)),
+        _ => error.to_string(),
+    }
 }
 
 fn json(file: &str, bytes: &[u8]) -> Read {
@@ -199,9 +247,14 @@ mod tests {
         let rows = "each row is an object of columns: {\"key\": {\"column\": value}}";
         check("a.json", "{\"x\": 1}", rows);
         check("a.json", "{", "the string is not JSON: an object does not end");
-        let uneven = Files::of([("a.csv", b"k,v\nx\n".as_slice())]);
-        let Err(no) = uneven.column("a.csv", "v") else { panic!("an uneven file is read") };
-        assert!(no.message.starts_with("a.csv cannot be looked up: CSV error"), "{}", no.message);
+        check("a.csv", "k,v\nx\n", "line 2 has 1 cells, and the header has 2");
+        let open = "the quote that opens in line 3 is not closed";
+        check("a.csv", "k,v\na,1\nb,\"two\nc,3\n", open);
+        check("a.csv", "\u{feff}k,v\r\na,1\r\nb,\"two\"\"\r\nc,3\r\n", open);
+        check("a.csv", "k,v\na,\"two\"x\n", "line 2 has text behind a closing quote");
+        let latin = Files::of([("a.csv", b"k,v\nx,\xe4\n".as_slice())]);
+        let Err(no) = latin.column("a.csv", "v") else { panic!("it is not UTF-8") };
+        assert!(no.message.ends_with("line 2 is not UTF-8"), "{}", no.message);
     }
 
     fn cell(name: &str, bytes: &[u8], key: &str, column: &str) -> Option<AttributeValue> {

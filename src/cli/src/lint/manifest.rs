@@ -19,8 +19,8 @@ pub fn unreadable(path: &Path, error: &FolderError) -> Vec<Finding> {
             };
             return wrong.iter().map(finding).collect();
         }
-        FolderError::Yaml { path, source, .. } => {
-            let line = source.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
+        FolderError::Yaml { path, error, .. } => {
+            let line = error.location().map_or(1, |at| usize::try_from(at.line()).unwrap_or(1));
             Finding::error(path, line, message)
         }
         FolderError::Io { path, .. } => Finding::error(path, 1, message),

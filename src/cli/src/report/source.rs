@@ -101,7 +101,8 @@ pub fn of_file(path: &Path) -> Result<Found, ReportVerbError> {
         }
     };
     let difference = difference_path(path);
-    let (listing, files) = if difference.is_file() {
+    // Of an apply there is none: what has the name is of an earlier dry run.
+    let (listing, files) = if report.is_dry_run() && difference.is_file() {
         let files = format!("{}   each item in {}", path.display(), difference.display());
         (Items::File(difference), files)
     } else {

@@ -63,12 +63,48 @@ pub struct TableEffect {
     /// What of an existing table was set, in order: billing, indexes, stream, time to live, tags …
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
+    /// Tables whose effects this one sums up, in place of one table: the rest of a list that was
+    /// too long.
+    #[serde(default, skip_serializing_if = "is_none_more")]
+    pub more: u32,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_none_more(more: &u32) -> bool {
+    *more == 0
 }
 
 impl TableEffect {
     /// Whether anything changed, in its items or in the table itself.
     pub fn changes(&self) -> bool {
         self.created + self.updated + self.deleted > 0 || self.change.is_some()
+    }
+
+    /// Returns this many entries at most: the first tables, and the sum of the others as the last.
+    /// A change of a table itself is not summed up, so those tables come first.
+    pub fn bounded(tables: &[Self], entries_max: usize) -> Vec<Self> {
+        if tables.len() <= entries_max {
+            return tables.to_vec();
+        }
+        let mut order: Vec<&Self> = tables.iter().collect();
+        order.sort_by_key(|table| (table.more > 0, table.change.is_none(), !table.changes()));
+        let (first, others) = order.split_at(entries_max.saturating_sub(1));
+        let mut first: Vec<Self> = first.iter().copied().cloned().collect();
+        first.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut rest = Self::default();
+        for other in others {
+            rest.more = rest.more.saturating_add(other.more.max(1));
+            rest.items_read = rest.items_read.saturating_add(other.items_read);
+            rest.created = rest.created.saturating_add(other.created);
+            rest.updated = rest.updated.saturating_add(other.updated);
+            rest.deleted = rest.deleted.saturating_add(other.deleted);
+            rest.unchanged = rest.unchanged.saturating_add(other.unchanged);
+        }
+        let more = if first.is_empty() { "" } else { " more" };
+        let tables = if rest.more == 1 { "table" } else { "tables" };
+        rest.name = format!("{}{more} {tables}", rest.more);
+        first.push(rest);
+        first
     }
 
     /// Returns the effects of all parts of a run on each table, in order of the tables' names.
@@ -121,6 +157,7 @@ fn table(one: TableEffect, other: &TableEffect) -> TableEffect {
             (before, None) => before,
         },
         settings,
+        more: one.more.max(other.more),
         name: one.name,
     }
 }
@@ -135,4 +172,33 @@ fn attributes(one: &[AttributeEffect], other: &[AttributeEffect]) -> Vec<Attribu
         sum.removed = sum.removed.saturating_add(effect.removed);
     }
     all.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_that_is_too_long_ends_with_the_sum_of_the_rest() {
+        let table = |at: u64| TableEffect {
+            name: format!("t{at}"),
+            created: at,
+            updated: 1,
+            change: (at == 5).then_some(TableChange::Created),
+            ..TableEffect::default()
+        };
+        let tables: Vec<TableEffect> = (1..=6).map(table).collect();
+        assert_eq!(TableEffect::bounded(&tables, 6), tables);
+        let told = |entries_max| {
+            let bounded = TableEffect::bounded(&tables, entries_max);
+            let again = TableEffect::bounded(&TableEffect::bounded(&tables, 5), entries_max);
+            assert_eq!(bounded.last(), again.last(), "in two steps");
+            let told = bounded.into_iter();
+            told.map(|table| (table.name, table.created, table.updated)).collect::<Vec<_>>()
+        };
+        let own = |name: &str, created, updated| (name.to_owned(), created, updated);
+        // The table that was created itself is named.
+        assert_eq!(told(3), [own("t1", 1, 1), own("t5", 5, 1), own("4 more tables", 15, 4)]);
+        assert_eq!(told(1), [own("6 tables", 21, 6)]);
+    }
 }

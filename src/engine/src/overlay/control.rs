@@ -29,9 +29,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::fault::Fault;
 use crate::operation::{Operation, ReadOperation};
-use crate::overlay::Overlay;
 use crate::overlay::control::create::Circumstances;
 use crate::overlay::state::table::{Shape, Table};
+use crate::overlay::{NOT_SIMULATED, Overlay, REJECTED};
 
 /// The account in ARNs of tables where none is known: DynamoDB Local's.
 const NO_ACCOUNT: &str = "000000000000";
@@ -175,7 +175,7 @@ fn set_members(table: &mut Map<String, Value>, members: &Map<String, Value>) {
 fn not_simulated_member(member: &str, of: &str) -> Fault {
     let member: String = member.chars().take(crate::limits::QUOTED_BYTES_MAX).collect();
     Fault::refused(
-        format!("The guard's dry run does not simulate {member} of {of}, so it rejects the call."),
+        format!("{NOT_SIMULATED}{member} of {of}{REJECTED}"),
         format!("a dry run does not simulate a parameter of {of}"),
     )
 }

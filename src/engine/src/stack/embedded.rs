@@ -15,7 +15,7 @@ use crate::layers::rates::Rates;
 use crate::layers::replay::Replay;
 use crate::layers::tally::Tally;
 use crate::operation::Operation;
-use crate::overlay::{KeptError, Overlay};
+use crate::overlay::{KeptError, Overlay, not_simulated_in};
 use crate::stack::{Bottom, Engine};
 use crate::upstream::ReadOnly;
 
@@ -82,9 +82,9 @@ impl Engine {
     /// guard.
     pub(super) fn worded(&self, operation: Operation, fault: Fault) -> Fault {
         match fault {
-            Fault::Refused { why, .. } if self.is_embedded() => {
-                let name = operation.name();
-                let message = format!("The embedded database does not support this {name}: {why}.");
+            Fault::Refused { message, why } if self.is_embedded() => {
+                let what = not_simulated_in(&message).unwrap_or(operation.name());
+                let message = format!("The embedded database does not support {what}.");
                 Fault::Refused { message, why }
             }
             fault => fault,
@@ -262,6 +262,6 @@ mod tests {
         let backup = json!({"TableName": "cars", "BackupName": "b"});
         let (_, refused) = call(&engine, Operation::CreateBackup, backup).await;
         let message = refused["message"].as_str().or(refused["Message"].as_str()).unwrap();
-        assert!(message.starts_with("The embedded database does not support this CreateBackup"));
+        assert_eq!(message, "The embedded database does not support CreateBackup.");
     }
 }

@@ -96,7 +96,7 @@ impl Engine {
             dry_run,
             journal: self.journaled(),
             locked,
-            outages: self.outages.all(),
+            outages: self.outages(),
             archived: None,
             database,
             gave_way,

@@ -18,6 +18,7 @@ use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
+use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, Sleep, sleep_until};
@@ -41,6 +42,13 @@ pub enum ExchangeError {
 /// Why a request was not sent that has waited for the others.
 const ALL_IN_USE: &str = "the answers to earlier requests did not come in time";
 
+/// Connections of a process that may have this many open files. Idle ones are kept, so that what
+/// they take nobody else gets.
+fn connections_max(open_files: usize) -> usize {
+    let share = open_files / limits::OPEN_FILES_PER_UPSTREAM_CONNECTION;
+    share.clamp(1, limits::UPSTREAM_CONNECTIONS_MAX)
+}
+
 /// Connections to one database.
 #[derive(Debug)]
 pub struct Pool {
@@ -54,7 +62,9 @@ pub struct Pool {
 
 impl Pool {
     pub fn new(connector: HttpsConnector<HttpConnector>, to: Uri) -> Self {
-        let places = Semaphore::new(limits::UPSTREAM_CONNECTIONS_MAX);
+        let allowed = getrlimit(Resource::Nofile).current;
+        let allowed = allowed.map_or(usize::MAX, |n| usize::try_from(n).unwrap_or(usize::MAX));
+        let places = Semaphore::new(connections_max(allowed));
         Self { connector, to, places, idle: Mutex::default() }
     }
 
@@ -203,6 +213,14 @@ mod tests {
     use super::*;
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     use tokio::net::TcpListener;
+
+    #[test]
+    fn connections_leave_files_for_the_archive() {
+        for (open_files, expected) in [(0, 1), (64, 16), (256, 64), (1_024, 256), (usize::MAX, 256)]
+        {
+            assert_eq!(connections_max(open_files), expected, "{open_files}");
+        }
+    }
 
     /// What a database does with a request.
     #[derive(Clone, Copy)]

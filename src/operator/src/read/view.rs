@@ -226,6 +226,12 @@ pub fn guard_result(pod: &Pod) -> Option<GuardResult> {
         .filter(|result| result.version == REPORT_VERSION)
 }
 
+/// Whether the guard's container has ended, with or without a result.
+pub fn guard_has_ended(pod: &Pod) -> bool {
+    let state = init_status(pod, GUARD_CONTAINER).and_then(|status| status.state.as_ref());
+    state.is_some_and(|state| state.terminated.is_some())
+}
+
 /// What the archive's ledger said before the run, if it was asked and the answer is known. The
 /// program starts after [`Verdict::Go`] only, which is the exit code 0; an end that is not
 /// understood is as good as no answer.

@@ -39,15 +39,18 @@ fn samples(guard: &GuardResult) -> Vec<String> {
         .collect()
 }
 
+/// The tables that change, and the sum of those for which there is no room.
+fn changing(guard: &GuardResult) -> Vec<TableEffect> {
+    let changing = guard.tables.iter().filter(|table| table.changes()).cloned();
+    TableEffect::bounded(&changing.collect::<Vec<_>>(), limits::TABLES_MAX)
+}
+
 /// What a dry run saw.
 pub(super) fn would_change(guard: &GuardResult) -> WouldChange {
     WouldChange {
         items_read: guard.items_read,
-        tables: guard
-            .tables
+        tables: changing(guard)
             .iter()
-            .filter(|table| table.changes())
-            .take(limits::TABLES_MAX)
             .map(|table| TableWouldChange {
                 name: table.name.clone(),
                 would_create: table.created,
@@ -93,13 +96,7 @@ pub(super) fn changed(guard: &GuardResult) -> Changed {
     let counted = if guard.journal.is_some() { Counted::Items } else { Counted::Requests };
     Changed {
         items_read: guard.items_read,
-        tables: guard
-            .tables
-            .iter()
-            .filter(|table| table.changes())
-            .take(limits::TABLES_MAX)
-            .map(|table| table_changed(table, counted))
-            .collect(),
+        tables: changing(guard).iter().map(|table| table_changed(table, counted)).collect(),
         read_units: guard.read_units,
         write_units: guard.write_units,
         requests: guard.requests,

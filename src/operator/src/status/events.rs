@@ -119,11 +119,11 @@ fn ended(run: &RunRecord, status: &DataMigrationStatus) -> Told {
     Told {
         warning: !matches!(run.result, RunResult::Succeeded | RunResult::Canceled),
         reason: reason.to_string(),
-        note: outcome::bounded(format!(
-            "Run {}: {}",
-            run.number,
-            note.unwrap_or_else(|| "it was canceled".into())
-        )),
+        note: outcome::bounded(match (note, run.result) {
+            (Some(note), _) => format!("Run {}: {note}", run.number),
+            (None, RunResult::Canceled) => format!("Run {}: it was canceled", run.number),
+            (None, _) => format!("Run {} ended", run.number),
+        }),
         job: Some(run.job.clone()),
     }
 }

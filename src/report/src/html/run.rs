@@ -187,7 +187,7 @@ fn remarks(remarks: &[Remark]) -> Markup {
                 li {
                     strong { (words::name(&remark.operation)) } " "
                     span class=(if refused { "tag bad" } else { "tag warning" }) {
-                        (if refused { "rejected" } else { "approximate" })
+                        (remark.fidelity.in_words())
                         ", " (count(remark.count)) " ×"
                     }
                     " " (crate::shown::text(&remark.why, 600).noted())

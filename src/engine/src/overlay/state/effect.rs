@@ -93,6 +93,7 @@ impl Effects {
             attributes: self.attributes.iter().map(attribute).collect(),
             change: None,
             settings: Vec::new(),
+            more: 0,
         }
     }
 }

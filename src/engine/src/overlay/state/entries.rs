@@ -14,7 +14,9 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use crate::limits;
+use dm_contract::error_chain::chain;
 use dm_contract::report::{ChangedAgain, ItemChange, SecondPass, TableEffect};
+use dm_dynamodb::error::{ErrorCode, ServiceError};
 use dm_dynamodb::expression::{KeyRange, after_prefix};
 use dm_dynamodb::schema::{ItemKey, KeySchema};
 use dm_dynamodb::value::Item;
@@ -164,21 +166,24 @@ pub fn damaged() -> Fault {
 
 impl std::convert::From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        Self::refused(
-            format!(
-                "The guard's dry run has lost the items that it held, so it rejects all further \
-                 calls: {}.",
-                causes(&error)
+        let causes = chain(&error);
+        match error {
+            StoreError::Lost(_) => Self::refused(
+                format!(
+                    "The guard's dry run has lost the items that it held, so it rejects all \
+                     further calls: {causes}."
+                ),
+                "the items of the dry run could not be kept on disk",
             ),
-            "the items of the dry run could not be kept on disk",
-        )
+            StoreError::Closed(_) => Self::Service(ServiceError::new(
+                ErrorCode::InternalServerError,
+                format!(
+                    "The embedded database cannot use its disk: {causes}. What it has answered is \
+                     kept; make room, and start it again."
+                ),
+            )),
+        }
     }
-}
-
-/// An error and what led to it.
-fn causes(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(Some(error), |error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }
 
 impl State {
@@ -210,7 +215,7 @@ impl State {
             format!(
                 "The guard could not continue the dry run, so its counts are incomplete; nothing \
                  was written to the database: {}.",
-                causes(error)
+                chain(error)
             )
         })
     }

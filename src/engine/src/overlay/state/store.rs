@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use crate::limits;
+use dm_contract::error_chain::chain;
 
 use crate::overlay::state::direction::Direction;
 use crate::overlay::state::disk::{Disk, DiskError, Pair};
@@ -47,10 +48,16 @@ pub struct Room {
     pub disk_bytes_max: u64,
 }
 
-/// The disk could not be used: the store is lost.
+/// The disk could not be used, so the store answers nothing any more.
 #[derive(Clone, Debug, thiserror::Error)]
-#[error("keeping the items of a dry run on disk")]
-pub struct StoreError(#[source] Arc<DiskError>);
+pub enum StoreError {
+    /// What it held is lost.
+    #[error("keeping the items of a dry run on disk")]
+    Lost(#[source] Arc<DiskError>),
+    /// Of a store that outlives its process: what was answered is on disk.
+    #[error("keeping the database on disk")]
+    Closed(#[source] Arc<DiskError>),
+}
 
 /// What an entry of the map takes beside its bytes: two vectors, their allocations, its share of a
 /// node.
@@ -308,7 +315,14 @@ impl Store {
     }
 
     fn fail(&self, error: DiskError) -> StoreError {
-        self.failed.get_or_init(|| StoreError(Arc::new(error))).clone()
+        let failed = || {
+            let error = Arc::new(error);
+            let failed =
+                if self.is_kept() { StoreError::Closed(error) } else { StoreError::Lost(error) };
+            tracing::error!("{}", chain(&failed));
+            failed
+        };
+        self.failed.get_or_init(failed).clone()
     }
 }
 

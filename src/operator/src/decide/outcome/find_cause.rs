@@ -65,14 +65,20 @@ fn stopped(job: &Job) -> Option<StopReason> {
 
 /// A program that ended well while its guard did not is no success.
 fn success(pods: &[&Pod]) -> Cause {
-    let problem = pods
-        .iter()
-        .rev()
-        .find(|pod| view::ended_well(pod))
-        .and_then(|pod| view::guard_result(pod))
-        .and_then(|guard| guard.problem);
-    problem.map_or(Cause::Success, Cause::Guard)
+    let Some(pod) = pods.iter().rev().find(|pod| view::ended_well(pod)) else {
+        return Cause::Success;
+    };
+    match view::guard_result(pod) {
+        Some(guard) => guard.problem.map_or(Cause::Success, Cause::Guard),
+        // What it says of the writes is not known, and the program may not have noticed.
+        None if view::guard_has_ended(pod) => Cause::Guard(NO_RESULT.to_owned()),
+        None => Cause::Success,
+    }
 }
+
+/// Problem of a run whose guard has ended without words that can be read.
+const NO_RESULT: &str =
+    "The guard left no result, or the kubelet cut it, so what became of the requests is not known.";
 
 fn program_cause(objects: RunObjects<'_>, pod: &Pod) -> Cause {
     if let Some(failed) = view::prepare_failure(pod) {

@@ -2,7 +2,7 @@
 
 use dm_api::condition::Reason;
 use dm_api::status::{RunKind, RunRecord, RunResult};
-use dm_contract::report::Fidelity;
+use dm_contract::report::{Fidelity, GuardResult};
 use dm_contract::verdict::Verdict;
 
 use crate::decide::ledger;
@@ -97,12 +97,18 @@ fn complete_dry_run(kind: RunKind, outcome: &mut Outcome) {
         return;
     }
     outcome.reason = Reason::DryRunSucceeded;
-    let refused = outcome.guard.iter().flat_map(|guard| &guard.remarks);
-    if refused.clone().any(|remark| remark.fidelity == Fidelity::Refused) {
+    if outcome.guard.as_ref().is_some_and(has_refused) {
         outcome.result = RunResult::Failed;
         outcome.reason = Reason::DryRunIncomplete;
     } else if outcome.guard.as_ref().is_none_or(|guard| guard.write_calls_upstream > 0) {
         outcome.result = RunResult::Failed;
         outcome.reason = Reason::GuardFailed;
     }
+}
+
+/// Whether the guard refused a call. Not all remarks and operations may have had room.
+fn has_refused(guard: &GuardResult) -> bool {
+    let mut operations = guard.dry_run.iter().flat_map(|dry_run| &dry_run.operations);
+    guard.remarks.iter().any(|remark| remark.fidelity == Fidelity::Refused)
+        || operations.any(|operation| operation.refused > 0)
 }

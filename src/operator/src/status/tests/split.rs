@@ -1,13 +1,11 @@
 //! What a run that is split among pods leaves in status.
 
 use super::*;
+use dm_contract::limits::TERMINATION_MESSAGE_BYTES_MAX as MESSAGE_BYTES_MAX;
 
 /// Bytes that the status of the largest run may have: a fifth of what the API server stores (etcd's
 /// default request limit, 1.5 MiB), next to a history of the largest size.
 const STATUS_BYTES_MAX: usize = 300_000;
-
-/// Bytes of a termination message that the kubelet keeps.
-const MESSAGE_BYTES_MAX: usize = 4096;
 
 fn split(parts: u32) -> Migration {
     let mut migration = running(RunKind::Apply);
