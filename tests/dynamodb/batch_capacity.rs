@@ -1,5 +1,5 @@
-//! The consumed capacity of batches that the journal sends as single writes: the sums that the
-//! database returns for the batch, by table and by index.
+//! The consumed capacity of what the journal does not send as it is: batches, for which it returns
+//! the sums that the database returns, and transactions that are repeated under their token.
 
 use dm_contract::plan::{JournalMode, Mode, Policy};
 use serde_json::{Value, json};
@@ -101,6 +101,78 @@ async fn a_journaled_batch_returns_the_capacity_of_each_table_and_index() {
                 "{level} {operation}: {found:?}"
             );
         }
+        dry_run.stop().await;
+        guard.stop().await;
+        for name in [direct, dry, journaled].into_iter().flatten() {
+            database.ok("DeleteTable", &json!({"TableName": name})).await;
+        }
+    }
+}
+
+/// A transaction under a token: an update, and a put of more bytes than a read unit pays for.
+fn under_token(level: &str, tables: &[String]) -> Value {
+    let item = json!({"id": {"S": "b"}, "text": {"S": "x".repeat(5_000)}});
+    json!({
+        "ReturnConsumedCapacity": level,
+        "ClientRequestToken": tables[0].get(..36).unwrap_or(&tables[0]),
+        "TransactItems": [
+            {"Update": {
+                "TableName": &tables[0], "Key": {"id": {"S": "a"}}, "UpdateExpression": "ADD n :1",
+                "ExpressionAttributeValues": {":1": {"N": "1"}},
+            }},
+            {"Put": {"TableName": &tables[1], "Item": item}},
+        ],
+    })
+}
+
+/// An answer without the member that DynamoDB Local leaves out, and how often it had it.
+fn without_read_units(mut answer: Value) -> (Value, usize) {
+    let mut removed = 0;
+    let mut remove = |units: &mut Value| {
+        let read = units.as_object_mut().and_then(|units| units.remove("ReadCapacityUnits"));
+        if let Some(read) = read {
+            assert_eq!(read, units["CapacityUnits"]);
+            removed += 1;
+        }
+    };
+    for one in answer["ConsumedCapacity"].as_array_mut().into_iter().flatten() {
+        remove(one);
+        one.get_mut("Table").into_iter().for_each(&mut remove);
+    }
+    (answer, removed)
+}
+
+#[tokio::test]
+async fn a_repeated_transaction_returns_the_capacity_of_its_read() {
+    let database = database();
+    for (level, mode, members) in [
+        ("TOTAL", JournalMode::Strict, 2),
+        ("INDEXES", JournalMode::Cheap, 4),
+        ("NONE", JournalMode::Ahead, 0),
+    ] {
+        let [direct, dry, journaled] = ["direct", "dry", "journal"].map(|how| {
+            let name = fresh_name(how);
+            [format!("{name}-one"), format!("{name}-two")]
+        });
+        for name in [&direct, &dry, &journaled].into_iter().flatten() {
+            table(name).await;
+        }
+        let (dry_run, tried) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
+        let mut plan = bed::plan(Mode::Apply, Policy { journal: mode, ..Policy::default() });
+        plan.archive = Some(bed::archive("memory://"));
+        let (guard, applied) = bed::guard(&plan).await;
+        let mut answers = Vec::new();
+        for (endpoint, tables) in [(&database, &direct), (&tried, &dry), (&applied, &journaled)] {
+            let request = under_token(level, tables);
+            let first = endpoint.ok("TransactWriteItems", &request).await;
+            let again = endpoint.ok("TransactWriteItems", &request).await;
+            let (sums, found) = without_read_units(again);
+            assert_eq!(found, if tables == &direct { 0 } else { members }, "{level}");
+            assert!(level == "NONE" || capacity(&sums, tables) != capacity(&first, tables));
+            answers.push(capacity(&sums, tables));
+        }
+        assert_eq!(answers[2], answers[0], "{level}: as the database");
+        assert_eq!(answers[2], answers[1], "{level}: as the dry run");
         dry_run.stop().await;
         guard.stop().await;
         for name in [direct, dry, journaled].into_iter().flatten() {

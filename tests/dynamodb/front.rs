@@ -99,6 +99,24 @@ async fn requests_are_answered_before_they_become_calls_as_dynamodb_answers_them
 }
 
 #[tokio::test]
+async fn a_request_names_its_host_once() {
+    let guard = guard().await;
+    let answer = async |version: &str, hosts: &str| {
+        let head = format!("POST / {version}\r\n{hosts}{JSON}{TARGET}{SIGNED}");
+        exchange(guard.program_address, &head, b"{}").await
+    };
+    for hosts in ["", "host: a\r\nhost: b\r\n", "host:\r\n", "host: a b\r\n"] {
+        let answer = answer("HTTP/1.1", hosts).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{hosts:?} {answer}");
+    }
+    for (version, hosts) in [("HTTP/1.0", ""), ("HTTP/1.1", "host: [::1]:8000\r\n")] {
+        let answer = answer(version, hosts).await;
+        assert!(answer.contains(" 200 OK\r\n"), "{version} {hosts} {answer}");
+    }
+    guard.stop().await;
+}
+
+#[tokio::test]
 async fn hand_made_clients_with_plain_json_are_served() {
     let guard = guard().await;
     for (content_type, answered) in [

@@ -14,7 +14,7 @@ pub use parse::SchemaError;
 pub use table_id::table_id;
 
 use crate::error::ServiceError;
-use crate::value::{AttributeType, Item, check_item_size};
+use crate::value::{AttributeType, AttributeValue, Item, check_item_size};
 
 /// A table as DescribeTable describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,14 +212,20 @@ impl TableSchema {
     /// transaction this is an error of the request, while values of wrong types cancel it.
     pub fn check_no_empty_keys(&self, item: &Item) -> Result<(), ServiceError> {
         key::check_not_empty(self, item)?;
-        for index in &self.indexes {
-            for attribute in index.keys.attributes() {
-                if let Some(value) = item.get(&attribute.name) {
-                    key::check_index_value_not_empty(index, attribute, value)?;
-                }
-            }
-        }
-        Ok(())
+        self.first_unfit(item, key::check_index_value_not_empty)
+            .map_or(Ok(()), |unfit| Err(unfit.error))
+    }
+
+    /// The same for what an update expression leaves in the keys of indexes, in its words.
+    pub fn check_index_keys_not_emptied(&self, item: &Item) -> Result<(), ServiceError> {
+        let mut attributes = self.indexes.iter().flat_map(|index| index.keys.attributes());
+        let empty = attributes.find_map(|attribute| key::empty_kind(item.get(&attribute.name)?));
+        let Some(kind) = empty else { return Ok(()) };
+        Err(ServiceError::validation(format!(
+            "One or more parameter values are not valid. The update expression attempted to update \
+             a secondary index key to a value that is not supported. The AttributeValue for a key \
+             attribute cannot contain an empty {kind} value."
+        )))
     }
 
     /// Rejects an item whose attributes do not fit the keys of an index.
@@ -229,13 +235,23 @@ impl TableSchema {
 
     /// The first attribute of an item that does not fit the key of an index.
     pub fn unfit_index_key(&self, item: &Item) -> Option<UnfitKey<'_>> {
-        self.indexes.iter().find_map(|index| {
+        self.first_unfit(item, key::check_index_value)
+    }
+
+    /// Of several indexes AWS names the first in the order of their names.
+    fn first_unfit(
+        &self,
+        item: &Item,
+        check: impl Fn(&IndexSchema, &KeyAttribute, &AttributeValue) -> Result<(), ServiceError>,
+    ) -> Option<UnfitKey<'_>> {
+        let unfit = |index| {
+            let index: &IndexSchema = index;
             index.keys.attributes().find_map(|attribute| {
-                let value = item.get(&attribute.name)?;
-                let error = key::check_index_value(index, attribute, value).err()?;
+                let error = check(index, attribute, item.get(&attribute.name)?).err()?;
                 Some(UnfitKey { attribute: &attribute.name, index: &index.name, error })
             })
-        })
+        };
+        self.indexes.iter().filter_map(unfit).min_by_key(|unfit| unfit.index)
     }
 }
 

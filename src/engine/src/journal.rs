@@ -22,6 +22,7 @@ pub(crate) mod prepared;
 mod read;
 mod read_error;
 mod recovered;
+mod repeated;
 mod series;
 mod single;
 mod statement;

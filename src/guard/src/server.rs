@@ -229,6 +229,10 @@ impl Server {
                 tracing::warn!("request with another method, path or content type refused");
                 self.engine.refused_on_the_wire("unknown", "not a request of DynamoDB's protocol");
             }
+            NotACall::NoHost => {
+                tracing::warn!("request without a host, or with several, refused");
+                self.engine.refused_on_the_wire("unknown", "not a request of HTTP/1.1");
+            }
             NotACall::TooLarge => {
                 tracing::warn!("request larger than 16 MB refused");
                 self.engine.refused_on_the_wire("unknown", "larger than 16 MB");

@@ -17,7 +17,8 @@ use dm_dynamodb::idempotency;
 use dm_dynamodb::value::{ParseError, parse_body};
 use dm_engine::upstream::{CONTENT_TYPE, TARGET_PREFIX};
 use dm_engine::{Answer, Call, Class, Invocation, Operation};
-use http::{HeaderMap, Method, header, request};
+use http::uri::Authority;
+use http::{HeaderMap, Method, Version, header, request};
 use serde::de::IgnoredAny;
 use serde_json::{Map, Value};
 
@@ -64,6 +65,8 @@ pub enum NotACall {
     Bare(ErrorCode),
     /// Another method, path or content type.
     NotFound,
+    /// Without a host, with several, or with one that cannot be.
+    NoHost,
     /// Larger than the service takes.
     TooLarge,
     /// A health check by a load balancer or a person: the region.
@@ -102,6 +105,9 @@ pub fn asked(
     if head.method == Method::GET && ["/", "/ping"].contains(&head.uri.path()) {
         return Err(NotACall::Ping(serves.region.clone()));
     }
+    if !has_host(head) {
+        return Err(NotACall::NoHost);
+    }
     let is_json = [CONTENT_TYPE, PLAIN_JSON].contains(&content_type(&head.headers));
     if head.method != Method::POST || head.uri.path() != "/" || (has_body && !is_json) {
         return Err(NotACall::NotFound);
@@ -112,6 +118,16 @@ pub fn asked(
         Ok(operation) => Asked::Call(operation),
         Err(not) => Asked::Refused(not),
     })
+}
+
+/// Whether a request says which host it is for: one of HTTP/1.1 must, once (RFC 9112, 3.2).
+fn has_host(head: &request::Parts) -> bool {
+    let mut hosts = head.headers.get_all(header::HOST).iter();
+    match (hosts.next(), hosts.next()) {
+        (None, _) => head.version < Version::HTTP_11,
+        (Some(host), None) => host.to_str().is_ok_and(|host| host.parse::<Authority>().is_ok()),
+        (Some(_), Some(_)) => false,
+    }
 }
 
 fn operation(headers: &HeaderMap) -> Result<Operation, NotACall> {
@@ -296,6 +312,7 @@ impl From<NotACall> for Answer {
                 let body = serde_json::json!({ "__type": code.full_name() });
                 (code.status(), Bytes::from(body.to_string()))
             }
+            NotACall::NoHost => (400, Bytes::new()),
             NotACall::NotFound => (404, Bytes::from_static(NOT_FOUND)),
             NotACall::TooLarge => (413, Bytes::from_static(
                 br#"{"__type":"com.amazon.coral.service#RequestEntityTooLargeException","message":"The request is larger than 16 MB."}"#,
@@ -316,7 +333,7 @@ mod tests {
     use std::io::Write as _;
 
     fn head(headers: &[(&str, &str)]) -> request::Parts {
-        let mut request = Request::post("/");
+        let mut request = Request::post("/").header("host", "x");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
@@ -341,6 +358,7 @@ mod tests {
     /// What a signed request with a body asks for, or why it is refused.
     fn look(method: &str, path: &str, headers: &[(&str, &str)]) -> Result<Operation, String> {
         let mut request = Request::builder().method(method).uri(path).header("date", "now");
+        request = request.header("host", "localhost:8000");
         for (name, value) in headers {
             request = request.header(*name, *value);
         }

@@ -34,10 +34,12 @@ pub(crate) fn function_node(cursor: &mut Cursor, call: &Call) -> Option<Node> {
     }
     match call.arguments.as_slice() {
         [only] => one_operand(cursor, name, only),
-        [first, second] => {
+        // Of one function with both mistakes AWS names this one.
+        [first, second] if same_paths(name, first, second).is_some() => {
             check_distinct(cursor, name, first, second);
-            two_operands(cursor, name, first, second)
+            None
         }
+        [first, second] => two_operands(cursor, name, first, second),
         _ => None,
     }
 }
@@ -283,6 +285,7 @@ mod tests {
             ("contains(x.y[1].a, x.y[1].#a)", "contains", "[x, y, [1], a]"),
             ("#a <> a", "<>", "[a]"),
             ("begins_with(a, a)", "begins_with", "[a]"),
+            ("attribute_type(x[1].#a, x[1].a)", "attribute_type", "[x, [1], a]"),
             ("a IN (b, (#a))", "IN", "[a]"),
             ("a BETWEEN b AND a", "BETWEEN", "[a]"),
             ("NOT x[0] BETWEEN x[0] AND x[1]", "BETWEEN", "[x, [0]]"),

@@ -111,12 +111,27 @@ impl Update {
                 )));
             }
         }
-        for index in &table.indexes {
+        let mut indexes: Vec<_> = table.indexes.iter().collect();
+        indexes.sort_unstable_by_key(|index| &index.name);
+        for index in indexes {
             for key in index.keys.attributes() {
                 self.check_index_key(key, &index.name)?;
             }
         }
         check_key_paths(self.all_paths().into_iter(), table)
+    }
+
+    /// Refuses constants that leave the key of an index empty. In a transaction this is an error of
+    /// the request, not a reason for which it is canceled.
+    pub fn check_no_empty_index_keys(&self, table: &TableSchema) -> Result<(), ServiceError> {
+        let constant = |target: &Target| match (&target.action, target.path.is_top_level()) {
+            (Action::Set(SetValue::Value(value)), true) => {
+                Some((target.path.root.clone(), value.clone()))
+            }
+            _ => None,
+        };
+        let set: Item = self.actions.iter().filter_map(constant).collect();
+        table.check_index_keys_not_emptied(&set)
     }
 
     fn check_index_key(&self, key: &KeyAttribute, index: &str) -> Result<(), ServiceError> {

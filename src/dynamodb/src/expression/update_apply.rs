@@ -64,6 +64,9 @@ impl Update {
                 )));
             }
         }
+        if self.words == Words::Expression {
+            table.check_index_keys_not_emptied(&outcome.item)?;
+        }
         table.check_index_keys(&outcome.item)?;
         if outcome.item.values().any(|value| value.levels() > NESTING_DEPTH_MAX) {
             return Err(ServiceError::validation("Nesting Levels have exceeded supported limits"));
@@ -177,10 +180,12 @@ impl SetValue {
                      item",
                 )
             }),
-            Self::IfNotExists(path, fallback) => match path.get(item) {
-                Some(value) => Ok(value.clone()),
-                None => fallback.evaluate(item),
-            },
+            // Both are evaluated, so a missing place in the second fails even where the first is
+            // there: DynamoDB Local does it. AWS does not document it.
+            Self::IfNotExists(path, fallback) => {
+                let fallback = fallback.evaluate(item)?;
+                Ok(path.get(item).cloned().unwrap_or(fallback))
+            }
             Self::Plus(left, right) => {
                 let (left, right) = (left.number(item)?, right.number(item)?);
                 Ok(AttributeValue::N(left.plus(right)?))

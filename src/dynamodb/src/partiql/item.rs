@@ -1,7 +1,7 @@
 //! What a statement does to the one item that it names: a write, or the check of an EXISTS. The
 //! same for whoever carries it out; nothing is read or written here.
 
-use super::plan::wrong_key_type;
+use super::plan::{named_key, wrong_key_type};
 use super::{Returning, Statement};
 use crate::error::ServiceError;
 use crate::expression::Condition;
@@ -44,6 +44,23 @@ impl Statement {
                 )),
             },
             Self::Select(_) => Err(ServiceError::validation("The statement does nothing to items")),
+        }
+    }
+}
+
+impl Statement {
+    /// Rejects empty values in keys, which are an error of the request even in a transaction.
+    pub(super) fn check_no_empty_keys(&self, table: &TableSchema) -> Result<(), ServiceError> {
+        match self {
+            Self::Insert(insert) => table.check_no_empty_keys(&insert.item),
+            Self::Update(update) => {
+                table.check_no_empty_keys(&named_key(update.condition.as_ref(), table))?;
+                update.update.check_no_empty_index_keys(table)
+            }
+            Self::Delete(delete) => {
+                table.check_no_empty_keys(&named_key(delete.condition.as_ref(), table))
+            }
+            Self::Exists(_) | Self::Select(_) => Ok(()),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Derives from a statement's WHERE clause which item is written, or which items are read.
 
+mod overlap;
+
 use super::{Delete, PARTITIONS_MAX, Select, UpdateStatement};
 use crate::error::ServiceError;
 use crate::expression::{
@@ -7,6 +9,8 @@ use crate::expression::{
 };
 use crate::schema::{ItemKey, KeyAttribute, KeySchema, TableSchema};
 use crate::value::{AttributeValue, Item};
+
+use overlap::check_no_overlap;
 
 type Result<T> = std::result::Result<T, ServiceError>;
 
@@ -39,6 +43,9 @@ impl Select {
             .map(|partitions| partitions.into_iter().map(query).collect())
             .transpose()?;
         self.check_order(keys, partitions.is_some())?;
+        if let Some(condition) = &self.condition {
+            check_no_overlap(condition, keys)?;
+        }
         let Some(mut partitions) = partitions else { return Ok(ReadPlan::Scan) };
         partitions.sort_by(|one, other| one.partition_bytes().cmp(other.partition_bytes()));
         if self.descends(&keys.partition) {
@@ -145,6 +152,14 @@ pub(super) fn key_and_rest(
     }
     let rest = (!rest.is_empty()).then_some(Condition { root: Node::And(rest) });
     Ok(Some((ItemKey::from_key(table, &key)?, rest)))
+}
+
+/// The key attributes that a condition compares with a value, outside any OR and NOT.
+pub(super) fn named_key(condition: Option<&Condition>, table: &TableSchema) -> Item {
+    let parts = condition.map(|condition| conjuncts(&condition.root)).unwrap_or_default();
+    let named = parts.into_iter().filter_map(equality);
+    let keys = named.filter(|(name, _)| table.keys.contains(name));
+    keys.map(|(name, value)| (name.to_owned(), value.clone())).collect()
 }
 
 fn fits(value: &AttributeValue, key: &KeyAttribute) -> bool {
@@ -372,14 +387,14 @@ mod tests {
             ("", "scan"),
             ("WHERE s = 1", "scan"),
             ("WHERE p = 'a' OR x = 'b'", "scan"),
-            ("WHERE p = 'a' OR p IN ['b', 'a']", "2 queries, 0 with a range"),
+            ("WHERE p = 'a' OR p IN ['b']", "2 queries, 0 with a range"),
             ("WHERE NOT p = 'a'", "scan"),
             ("WHERE p > 'a'", "scan"),
             ("WHERE p = 'a'", "1 queries, 0 with a range"),
             ("WHERE 'a' = p AND s > 1", "1 queries, 1 with a range"),
             ("WHERE p = 'a' AND (s BETWEEN 1 AND 2 AND x = 1)", "1 queries, 1 with a range"),
             ("WHERE p = 'a' AND s <> 1", "1 queries, 0 with a range"),
-            ("WHERE p IN ['a', 'b', 'a'] AND s = 1", "2 queries, 2 with a range"),
+            ("WHERE p IN ['a', 'b'] AND s = 1", "2 queries, 2 with a range"),
         ] {
             check_plan(clause, expected);
         }

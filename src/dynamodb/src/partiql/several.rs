@@ -74,12 +74,14 @@ pub fn check_transaction(statements: &[&Statement]) -> Result<(), ServiceError> 
 }
 
 /// What a transaction's statement does to its item. What is wrong with a write is a reason for
-/// which the transaction is canceled; what is wrong with an EXISTS, the request's error.
+/// which the transaction is canceled; an empty key, and what is wrong with an EXISTS, are the
+/// request's error.
 pub fn on_item_in_transaction(
     at: usize,
     statement: Statement,
     table: &TableSchema,
 ) -> Result<Result<ItemWrite, ServiceError>, ServiceError> {
+    statement.check_no_empty_keys(table)?;
     let exists = matches!(statement, Statement::Exists(_));
     match statement.on_item(table) {
         Err(error) if exists => Err(in_transaction(at, &error.message)),

@@ -97,9 +97,11 @@ impl SingleWrite {
     pub fn check_no_empty_keys(&self, table: &TableSchema) -> Result<()> {
         match &self.change {
             Change::Put(item) => table.check_no_empty_keys(item),
-            Change::Update(_) | Change::Delete | Change::Check => {
-                table.check_no_empty_keys(&self.key)
+            Change::Update(update) => {
+                table.check_no_empty_keys(&self.key)?;
+                update.check_no_empty_index_keys(table)
             }
+            Change::Delete | Change::Check => table.check_no_empty_keys(&self.key),
         }
     }
 

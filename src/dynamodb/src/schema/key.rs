@@ -233,7 +233,7 @@ pub(super) fn check_index_value(
     Ok(())
 }
 
-fn empty_kind(value: &AttributeValue) -> Option<&'static str> {
+pub(super) fn empty_kind(value: &AttributeValue) -> Option<&'static str> {
     match value {
         AttributeValue::S(text) if text.is_empty() => Some("string"),
         AttributeValue::B(bytes) if bytes.is_empty() => Some("binary"),

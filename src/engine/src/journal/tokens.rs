@@ -1,5 +1,4 @@
-//! Tokens of transactions: a token that is sent again with the same request gets the same answer,
-//! and nothing is written again.
+//! Tokens of transactions: a transaction that is sent again under its token writes nothing again.
 //!
 //! What is sent depends on the images, so it carries a token of ours. It follows from the program's
 //! token and from what is sent: where the images are the same, a second sending is the same request
@@ -9,7 +8,6 @@
 use std::collections::{HashMap, VecDeque};
 
 use crate::limits;
-use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::idempotency::{self, ClientToken};
 use dm_dynamodb::journal::{RequestDigest, Sequence, TransactionMark};
@@ -44,8 +42,8 @@ pub struct Doubt {
 #[derive(Debug)]
 pub enum Known {
     Nothing,
-    /// Its transaction was carried out, with this answer.
-    Answered(Bytes),
+    /// Its transaction was carried out.
+    Done,
     /// Its outcome is unknown.
     InDoubt(Box<Doubt>),
 }
@@ -56,7 +54,7 @@ pub struct Tokens(Mutex<Recent>);
 
 #[derive(Debug, Default)]
 struct Recent {
-    answers: HashMap<String, (RequestDigest, Bytes)>,
+    done: HashMap<String, RequestDigest>,
     order: VecDeque<(String, Instant)>,
     doubts: VecDeque<(Token, Doubt)>,
 }
@@ -91,9 +89,9 @@ impl Tokens {
     pub fn known(&self, token: &Token) -> Result<Known, ServiceError> {
         let mut recent = self.0.lock();
         recent.forget_old();
-        if let Some((request, answer)) = recent.answers.get(&token.text) {
+        if let Some(request) = recent.done.get(&token.text) {
             check(*request, token)?;
-            return Ok(Known::Answered(answer.clone()));
+            return Ok(Known::Done);
         }
         let place = recent.doubts.iter().position(|(known, _)| known.text == token.text);
         let Some(place) = place else { return Ok(Known::Nothing) };
@@ -103,9 +101,9 @@ impl Tokens {
     }
 
     /// Remembers a transaction that was carried out.
-    pub fn remember(&self, token: &Token, answer: Bytes) {
+    pub fn remember(&self, token: &Token) {
         let mut recent = self.0.lock();
-        recent.answers.insert(token.text.clone(), (token.request, answer));
+        recent.done.insert(token.text.clone(), token.request);
         recent.order.push_back((token.text.clone(), Instant::now()));
         recent.forget_old();
     }
@@ -133,7 +131,7 @@ impl Recent {
             {
                 return;
             }
-            self.answers.remove(token);
+            self.done.remove(token);
             self.order.pop_front();
         }
     }
@@ -157,12 +155,12 @@ mod tests {
     }
 
     #[test]
-    fn a_token_answers_its_own_request_and_refuses_another() {
+    fn a_token_is_known_for_its_own_request_and_refuses_another() {
         let tokens = Tokens::default();
         let (first, other) = (token("t", &json!([1])), token("t", &json!([2])));
         assert!(matches!(tokens.known(&first), Ok(Known::Nothing)));
-        tokens.remember(&first, Bytes::from_static(b"{}"));
-        assert!(matches!(tokens.known(&first), Ok(Known::Answered(_))));
+        tokens.remember(&first);
+        assert!(matches!(tokens.known(&first), Ok(Known::Done)));
         let error = tokens.known(&other).unwrap_err();
         assert_eq!(error.code, ErrorCode::IdempotentParameterMismatch);
         assert_ne!(crate::fresh_name::fresh_name(), crate::fresh_name::fresh_name());

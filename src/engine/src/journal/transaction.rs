@@ -136,7 +136,7 @@ impl Journal {
             }
         }
         if let Some(token) = &asked.token {
-            self.tokens.remember(token, answer.clone());
+            self.tokens.remember(token);
         }
         answer
     }

@@ -83,6 +83,14 @@ pub fn tags(body: &Map<String, Value>) -> Result<Tags> {
         if value.chars().count() > VALUE_LENGTH_MAX {
             return invalid("The length of a tag's value must be at most 256");
         }
+        for part in [key, value] {
+            if !part.chars().all(is_of_tags) {
+                return invalid(
+                    "The keys and values of tags can contain letters, white space, numbers and \
+                     the characters + - = . _ : / @ only",
+                );
+            }
+        }
         if key.to_lowercase().starts_with("aws:") {
             return invalid("Tag keys starting with 'aws:' are reserved for AWS use");
         }
@@ -93,10 +101,39 @@ pub fn tags(body: &Map<String, Value>) -> Result<Tags> {
     Ok(tags)
 }
 
+/// Whether a tag can contain a character ("Tagging restrictions in DynamoDB").
+fn is_of_tags(character: char) -> bool {
+    character.is_alphanumeric() || character.is_whitespace() || "+-=._:/@".contains(character)
+}
+
 /// Checks how many tags a table has.
 pub fn check_tag_count(tags: &Tags) -> Result<()> {
     if tags.len() <= TAGS_MAX {
         return Ok(());
     }
     invalid(format!("The number of tags exceeds the limit of {TAGS_MAX}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn tags_have_letters_numbers_and_some_signs() {
+        let read = |key: &str, value: &str| {
+            let body = json!({"Tags": [{"Key": key, "Value": value}]});
+            tags(body.as_object().unwrap())
+        };
+        for text in ["a", "team 7", "+-=._:/@", "\u{e9}\u{5d0}\u{65e5}"] {
+            assert!(read(text, text).is_ok(), "{text}");
+        }
+        for text in ["hi!", "d%g", "\"hello\"", "a#b", "a\\b", "\u{1f600}"] {
+            let of_key = read(text, "v").unwrap_err().message;
+            let of_value = read("k", text).unwrap_err().message;
+            assert!(of_key.contains("the characters + - = . _ : / @ only"), "{of_key}");
+            assert_eq!(of_key, of_value);
+        }
+        assert!(read("k", "").is_ok());
+    }
 }

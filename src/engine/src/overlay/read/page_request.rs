@@ -1,5 +1,7 @@
 //! What a Query or Scan asks for, parsed and checked.
 
+mod start;
+
 use std::sync::Arc;
 
 use dm_dynamodb::error::ServiceError;
@@ -8,15 +10,17 @@ use dm_dynamodb::expression::{
 };
 use dm_dynamodb::partiql::Select as Selection;
 use dm_dynamodb::request::{CapacityLevel, Page, Select};
-use dm_dynamodb::schema::{IndexKind, IndexProjection, IndexSchema, ItemKey};
-use dm_dynamodb::value::{Item, item_from_json, item_to_json};
+use dm_dynamodb::schema::{IndexKind, IndexProjection, IndexSchema};
+use dm_dynamodb::value::{Item, item_to_json};
 use serde_json::Value;
 
 use crate::fault::Fault;
 use crate::operation::Operation;
 use crate::overlay::state::direction::Direction;
 use crate::overlay::state::table::Table;
-use crate::overlay::state::table::{Place, View};
+use crate::overlay::state::table::View;
+
+pub use start::Start;
 
 /// A page that is asked for.
 #[derive(Debug)]
@@ -83,18 +87,6 @@ pub enum Range {
     Query(KeyCondition, Direction),
     /// All, or this segment of this many.
     Scan(Option<(u32, u32)>),
-}
-
-#[derive(Debug)]
-pub struct Start {
-    pub json: Value,
-    pub place: Place,
-    /// Its sort key's bytes in the view.
-    pub sort_key: Vec<u8>,
-    /// Its key in the table.
-    pub key: ItemKey,
-    /// Its key in the view.
-    pub view_key: ItemKey,
 }
 
 /// A PartiQL SELECT on what it reads, with what its request says beside it.
@@ -305,35 +297,4 @@ fn holds_attribute(view: View<'_>, index: &IndexSchema, name: &str) -> bool {
         IndexProjection::Include(names) => names.iter().any(|included| included == name),
     };
     included || index.keys.contains(name) || view.table.schema.keys.contains(name)
-}
-
-impl Start {
-    /// Reads a start key.
-    fn of(json: &Value, view: View<'_>, range: &Range) -> Result<Self, ServiceError> {
-        let item = item_from_json(json)?;
-        let invalid = || ServiceError::validation("The provided starting key is invalid");
-        let key = ItemKey::of(&view.table.schema.keys, &item).ok_or_else(invalid)?;
-        let view_key = ItemKey::of(view.keys(), &item).ok_or_else(invalid)?;
-        let is_key =
-            |name: &str| view.keys().contains(name) || view.table.schema.keys.contains(name);
-        if !item.keys().all(|name| is_key(name)) {
-            return Err(invalid());
-        }
-        if let Range::Query(condition, _) = range
-            && !condition.matches(&item)
-        {
-            return Err(ServiceError::validation(if condition.is_in_range(&item) {
-                "The provided starting key is outside query boundaries based on provided conditions"
-            } else {
-                "The provided starting key does not match the range key predicate"
-            }));
-        }
-        Ok(Self {
-            json: json.clone(),
-            place: Place::new(&view_key, &key),
-            sort_key: view_key.sort_bytes().to_vec(),
-            key,
-            view_key,
-        })
-    }
 }
