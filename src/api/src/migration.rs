@@ -41,7 +41,9 @@ use crate::transform::{OnItemError, TransformSource};
     validation = Rule::new(
         "!has(oldSelf.status) || !has(oldSelf.status.applied) || oldSelf.status.applied.result != \
          'Succeeded' || has(oldSelf.status.applied.restoredBy) || self.spec.target == \
-         oldSelf.spec.target"
+         oldSelf.spec.target || (has(oldSelf.status.runs) && oldSelf.status.runs.exists(run, \
+         run.number == oldSelf.status.applied.run && has(run.target) && run.target == \
+         self.spec.target.name))"
     ).field_path(".spec.target").message("this migration is applied, so what it does cannot \
                                           change. Write a new DataMigration instead, or restore \
                                           this one first"),
