@@ -82,6 +82,7 @@ fn success_message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
     let after = duration(outcome);
     bounded(match (cause, outcome.reason) {
         (Cause::Guard(problem), _) => {
+            let problem = problem.trim_end_matches('.');
             format!("The guard failed{after}: {problem}; {}.", data_after(kind, outcome))
         }
         (_, Reason::GuardFailed) => {
