@@ -1,10 +1,11 @@
 //! `datamigration run`: a migration's script or transform, as the cluster would run it, on this
 //! machine. What is run is in `work.rs`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use dm_contract::plan::Mode;
+use dm_engine::archive::RunName;
 
 use crate::database;
 use crate::embedded::{EmbeddedError, Home, Keeps};
@@ -170,9 +171,7 @@ async fn run_embedded(
             let begun = journaled::begin(&journal, verb, &mut plan).await;
             let begun = begun.map_err(SessionError::Journaled)?;
             begun.map(|journaled| {
-                let folder = home.folder().display().to_string();
-                let (folder, run) = (word(&folder), journaled.name());
-                let command = format!("datamigration restore --folder {folder} --run {run}");
+                let command = restore_command(home.folder(), &work.name, journaled.name());
                 journaled.restored_by_command(command)
             })
         }
@@ -194,4 +193,33 @@ async fn run_embedded(
         say(&format!("apply it to the embedded database: datamigration run {folder} --apply"));
     }
     Ok(code)
+}
+
+/// The command that restores a run of a migration from a folder's database. A database that several
+/// migrations share may have a later run of another one, so there it names the run.
+fn restore_command(folder: &Path, migration: &str, run: &RunName) -> String {
+    let is_own = Folder::read(folder).is_ok_and(|own| own.name() == migration);
+    let run = if is_own { String::new() } else { format!(" --run {run}") };
+    format!("datamigration restore --folder {}{run}", word(&folder.display().to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_a_shared_database_is_named() {
+        let root = tempfile::tempdir().unwrap();
+        let own = root.path().join("one");
+        std::fs::create_dir(&own).unwrap();
+        let manifest = "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\n\
+                        metadata: {name: one}\nspec: {target: {name: t}}\n";
+        std::fs::write(own.join("migration.yaml"), manifest).unwrap();
+        let run = RunName::new("one", 2).unwrap();
+        for (folder, expected) in [(own.as_path(), ""), (root.path(), " --run one/2")] {
+            let command = restore_command(folder, "one", &run);
+            let place = word(&folder.display().to_string()).into_owned();
+            assert_eq!(command, format!("datamigration restore --folder {place}{expected}"));
+        }
+    }
 }
