@@ -12,7 +12,7 @@ use crate::print::say;
 /// Between two looks at the outages.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// Looks at which an outage is there before it is told: a shorter one needs no explanation.
+/// Looks that an outage lasts before its message appears: a shorter one needs no explanation.
 const LOOKS: u32 = 3;
 
 /// Tells of the outages of a run for as long as it is polled.

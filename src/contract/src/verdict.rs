@@ -197,7 +197,7 @@ pub struct RunSummary {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tables: Vec<TableEffect>,
     /// Tables left out, to be short.
-    #[serde(default, skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "crate::plan::is_zero")]
     pub left_out: u32,
     /// Whether the counts are items. Else they are requests, as of a run without a journal.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -220,11 +220,6 @@ impl RunSummary {
         }
         whole
     }
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde's signature")]
-fn is_zero(count: &u32) -> bool {
-    *count == 0
 }
 
 /// A run that was begun and not completed.

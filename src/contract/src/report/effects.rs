@@ -65,13 +65,8 @@ pub struct TableEffect {
     pub settings: Vec<String>,
     /// Tables whose effects this one sums up, in place of one table: the rest of a list that was
     /// too long.
-    #[serde(default, skip_serializing_if = "is_none_more")]
+    #[serde(default, skip_serializing_if = "crate::plan::is_zero")]
     pub more: u32,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
-fn is_none_more(more: &u32) -> bool {
-    *more == 0
 }
 
 impl TableEffect {
@@ -94,17 +89,21 @@ impl TableEffect {
         let mut rest = Self::default();
         for other in others {
             rest.more = rest.more.saturating_add(other.more.max(1));
-            rest.items_read = rest.items_read.saturating_add(other.items_read);
-            rest.created = rest.created.saturating_add(other.created);
-            rest.updated = rest.updated.saturating_add(other.updated);
-            rest.deleted = rest.deleted.saturating_add(other.deleted);
-            rest.unchanged = rest.unchanged.saturating_add(other.unchanged);
+            rest.add_counts(other);
         }
         let more = if first.is_empty() { "" } else { " more" };
         let tables = if rest.more == 1 { "table" } else { "tables" };
         rest.name = format!("{}{more} {tables}", rest.more);
         first.push(rest);
         first
+    }
+
+    fn add_counts(&mut self, other: &Self) {
+        self.items_read = self.items_read.saturating_add(other.items_read);
+        self.created = self.created.saturating_add(other.created);
+        self.updated = self.updated.saturating_add(other.updated);
+        self.deleted = self.deleted.saturating_add(other.deleted);
+        self.unchanged = self.unchanged.saturating_add(other.unchanged);
     }
 
     /// Returns the effects of all parts of a run on each table, in order of the tables' names.
@@ -138,19 +137,15 @@ pub struct AttributeEffect {
     pub removed: u64,
 }
 
-fn table(one: TableEffect, other: &TableEffect) -> TableEffect {
+fn table(mut one: TableEffect, other: &TableEffect) -> TableEffect {
+    one.add_counts(other);
     let mut settings: Vec<String> = one.settings.iter().chain(&other.settings).cloned().collect();
     settings.sort();
     settings.dedup();
     TableEffect {
         id: one.id.or_else(|| other.id.clone()),
-        items_read: one.items_read.saturating_add(other.items_read),
         // Of the whole table, by whichever part.
         item_count: one.item_count.max(other.item_count),
-        created: one.created.saturating_add(other.created),
-        updated: one.updated.saturating_add(other.updated),
-        deleted: one.deleted.saturating_add(other.deleted),
-        unchanged: one.unchanged.saturating_add(other.unchanged),
         attributes: attributes(&one.attributes, &other.attributes),
         change: match (one.change, other.change) {
             (before, Some(next)) => TableChange::then(before, next),
@@ -158,7 +153,7 @@ fn table(one: TableEffect, other: &TableEffect) -> TableEffect {
         },
         settings,
         more: one.more.max(other.more),
-        name: one.name,
+        ..one
     }
 }
 

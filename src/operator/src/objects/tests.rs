@@ -219,6 +219,13 @@ fn only_the_guard_is_given_credentials() {
 }
 
 #[test]
+fn no_pod_has_more_containers_than_its_messages_have_room_for() {
+    let most = [RunKind::DryRun, RunKind::Apply]
+        .map(|kind| containers(&built_with(in_a_bucket(), kind)).len());
+    assert_eq!(most.into_iter().max(), Some(dm_contract::limits::POD_CONTAINERS_MAX));
+}
+
+#[test]
 fn the_job_of_a_run_with_an_archive_is_the_golden_one() {
     check("job-script-apply-bucket", &built_with(in_a_bucket(), RunKind::Apply));
     check("job-script-apply-volume", &built_with(on_a_volume(), RunKind::Apply));
