@@ -5,6 +5,8 @@
 //! happened, or is known to be over.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,6 +25,7 @@ use dm_engine::{Call, Engine, EngineOptions, Operation, Start};
 use futures::StreamExt as _;
 use object_store::memory::InMemory;
 use serde_json::{Value, json};
+use tokio::runtime;
 
 use crate::bed::{self, canonical, database, fresh_name};
 use crate::faults::{Death, FaultyStore, Fuse, proxy};
@@ -154,8 +157,28 @@ impl Scene {
         self.run_part_until(None, point, start, program).await
     }
 
-    /// The same of one part of the run.
+    /// The same of one part of the run. The guard has a runtime of its own, which ends with it, as a
+    /// process would: no task and no connection of a dead guard is left.
     pub async fn run_part_until(
+        &self,
+        part: Option<Part>,
+        point: Point,
+        start: Start,
+        program: impl AsyncFnOnce(Arc<Engine>),
+    ) -> (bool, u64, u64) {
+        let runtime = runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build();
+        let runtime = runtime.unwrap();
+        let mut life = pin!(self.live(part, point, start, program));
+        let ended = poll_fn(|context| {
+            let _within = runtime.enter();
+            life.as_mut().poll(context)
+        });
+        let ended = ended.await;
+        runtime.shutdown_background();
+        ended
+    }
+
+    async fn live(
         &self,
         part: Option<Part>,
         point: Point,
@@ -193,7 +216,7 @@ impl Scene {
             () = puts.died() => false,
         };
         if !ended {
-            // Tasks of the guard survive here. As parts of a dead process they reach nothing.
+            // Until its runtime has ended, its tasks reach nothing.
             requests.die();
             puts.die();
         }
