@@ -7,6 +7,7 @@
     reason = "text is put together in memory; writing to it cannot fail"
 )]
 
+mod changed;
 pub mod checks;
 pub mod compare;
 pub mod file;

@@ -8,11 +8,16 @@ use serde_json::{Map, Value};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Shown {
     pub text: String,
-    /// Characters that are left out behind it.
+    /// Characters that are left out.
     pub left_out: u64,
 }
 
 impl Shown {
+    /// Characters with those that are left out.
+    pub fn chars(&self) -> u64 {
+        self.text.chars().count() as u64 + self.left_out
+    }
+
     /// The text with a note of what is left out.
     pub fn noted(&self) -> String {
         match self.left_out {

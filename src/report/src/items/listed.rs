@@ -4,6 +4,7 @@ use dm_contract::report::ChangeKind;
 use dm_contract::report::{ChangedItem, ItemChange};
 use serde_json::Value;
 
+use crate::changed;
 use crate::shown::{self, Shown};
 
 /// Characters of a key.
@@ -53,16 +54,17 @@ impl ListedItem {
             (None, None) => shown::text("an item", KEY_CHARS_MAX),
         };
         let changed = item.attributes.iter().take(CHANGED_MAX).map(|(name, kind)| {
-            let value = |image: &Option<Value>| {
-                let value = image.as_ref()?.get(name)?;
-                Some(shown::value(value, CHANGED_CHARS_MAX))
+            let of = |image: &'_ Option<Value>| image.as_ref()?.get(name).cloned();
+            let shown = |value: Value| shown::value(&value, CHANGED_CHARS_MAX);
+            let (before, after) = match (of(&item.before), of(&item.after)) {
+                (Some(before), Some(after)) => {
+                    let (before, after) = changed::values(&before, &after, CHANGED_CHARS_MAX);
+                    (Some(before), Some(after))
+                }
+                (before, after) => (before.map(shown), after.map(shown)),
             };
-            ListedAttribute {
-                name: shown::text(name, KEY_CHARS_MAX),
-                change: Some(*kind),
-                before: value(&item.before),
-                after: value(&item.after),
-            }
+            let name = shown::text(name, KEY_CHARS_MAX);
+            ListedAttribute { name, change: Some(*kind), before, after }
         });
         let before = item.before.as_ref().and_then(Value::as_object).into_iter().flatten();
         let stays: Vec<(&String, &Value)> =
