@@ -11,6 +11,17 @@ pub const PATTERN: &str = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*
 /// Characters of the longest name.
 pub const CHARS_MAX: usize = 253;
 
+/// Characters of the longest name that is also the value of a label.
+pub const LABEL_CHARS_MAX: usize = 63;
+
+/// Whether a name is a DNS label: a migration's is, as it becomes a label of the run's objects, and
+/// a namespace's.
+pub fn is_label(text: &str) -> bool {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let is_whole = text.starts_with(plain) && text.ends_with(plain);
+    is_whole && text.len() <= LABEL_CHARS_MAX && text.chars().all(|c| plain(c) || c == '-')
+}
+
 /// A name that can be put into the path of a request: it has no `/`, `?` or `%`, and is not `..`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DnsName<'a>(&'a str);
@@ -19,13 +30,13 @@ impl<'a> DnsName<'a> {
     /// Returns the name if it is one.
     pub fn parse(text: &'a str) -> Option<Self> {
         let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let is_label = |label: &str| {
-            !label.is_empty()
-                && label.chars().all(is_inner)
-                && !label.starts_with('-')
-                && !label.ends_with('-')
+        let is_part = |part: &str| {
+            !part.is_empty()
+                && part.chars().all(is_inner)
+                && !part.starts_with('-')
+                && !part.ends_with('-')
         };
-        (text.len() <= CHARS_MAX && text.split('.').all(is_label)).then_some(Self(text))
+        (text.len() <= CHARS_MAX && text.split('.').all(is_part)).then_some(Self(text))
     }
 
     /// The name.
@@ -51,6 +62,16 @@ pub struct ObjectName {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_label_has_letters_digits_and_inner_dashes() {
+        for right in ["0001-x", "a", &"a".repeat(LABEL_CHARS_MAX)] {
+            assert!(is_label(right), "{right}");
+        }
+        for wrong in ["", "-a", "a-", "A", "a_b", "a.b", "ä", &"a".repeat(LABEL_CHARS_MAX + 1)] {
+            assert!(!is_label(wrong), "{wrong}");
+        }
+    }
 
     #[test]
     fn what_would_be_another_path_is_no_name() {

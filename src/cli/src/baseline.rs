@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use dm_api::name::{DnsName, is_label};
 use serde_json::{Value, json};
 
 use crate::folder::FolderError;
@@ -23,13 +24,13 @@ pub struct Flags {
     #[arg(required = true, value_name = "FOLDER")]
     paths: Vec<PathBuf>,
     /// Target on which they were applied [default: the one that a manifest names]
-    #[arg(short, long, value_name = "TARGET")]
+    #[arg(short, long, value_name = "TARGET", value_parser = target)]
     target: Option<String>,
     /// Namespace of the objects [default: kubectl's when they are applied]
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = namespace)]
     namespace: Option<String>,
     /// Prefix for each name that comes from a file or folder
-    #[arg(long, value_name = "PREFIX", default_value = "")]
+    #[arg(long, value_name = "PREFIX", default_value = "", value_parser = prefix)]
     prefix: String,
     /// Write one file for each migration into this folder, instead of all to standard output
     #[arg(short, long, value_name = "DIR")]
@@ -54,6 +55,20 @@ pub enum BaselineError {
     Folder(#[from] FolderError),
     #[error("{0} has no script and no migration.yaml")]
     Nothing(PathBuf),
+    /// A file that is named itself.
+    #[error(
+        "{0} is not a script: its name has no suffix of a known interpreter, and it does not begin \
+         with #!"
+    )]
+    NotScript(PathBuf),
+    /// The API server would reject it.
+    #[error("{path}: {field} {value:?} is not a valid name: {VALID}")]
+    WrongName {
+        path: PathBuf,
+        /// Its path in the manifest.
+        field: &'static str,
+        value: String,
+    },
     /// A name is empty.
     #[error("{0} gives no name: letters or digits are needed; rename it, or give --prefix")]
     NoName(PathBuf),
@@ -71,6 +86,28 @@ pub enum BaselineError {
     Exists(PathBuf),
     #[error("writing the answer")]
     Output(#[from] io::Error),
+}
+
+/// What a name consists of.
+const VALID: &str =
+    "use lower-case letters, digits and dashes, with a letter or digit at both ends";
+
+fn target(text: &str) -> Result<String, &'static str> {
+    DnsName::parse(text).map(|name| name.to_string()).ok_or(VALID)
+}
+
+fn namespace(text: &str) -> Result<String, &'static str> {
+    if is_label(text) { Ok(text.to_owned()) } else { Err(VALID) }
+}
+
+/// What names begin with: of other characters nothing would be left in them.
+fn prefix(text: &str) -> Result<String, &'static str> {
+    let is_right = text.is_ascii() && text.contains(|c: char| c.is_ascii_alphanumeric());
+    if text.is_empty() || is_right {
+        Ok(text.to_owned())
+    } else {
+        Err("use ASCII letters or digits")
+    }
 }
 
 /// Writes the manifests; 0.
@@ -99,8 +136,12 @@ pub fn baseline(flags: &Flags) -> Result<u8, BaselineError> {
         None => print::answer(&texts.flat_map(|(_, text)| ["---\n", text]).collect::<String>())?,
         Some(dir) => write(dir, texts)?,
     }
-    let many = manifests.len();
-    say(&format!("{many} manifests written; apply them to record these migrations as applied"));
+    say(&match manifests.len() {
+        1 => "1 manifest written; apply it to record this migration as applied".to_owned(),
+        many => {
+            format!("{many} manifests written; apply them to record these migrations as applied")
+        }
+    });
     Ok(0)
 }
 
@@ -228,6 +269,24 @@ mod tests {
     }
 
     #[test]
+    fn a_manifest_with_names_that_the_api_server_rejects_is_said() {
+        for (metadata, target, field) in [
+            ("{name: A_b}", "t", "metadata.name \"A_b\""),
+            ("{name: a, namespace: a.b}", "t", "metadata.namespace \"a.b\""),
+            ("{name: a}", "T", "spec.target.name \"T\""),
+        ] {
+            let root = tempfile::tempdir().unwrap();
+            let text = format!(
+                "apiVersion: datamigration.dev/v1alpha1\nkind: DataMigration\n\
+                 metadata: {metadata}\nspec: {{target: {{name: {target}}}, baseline: true}}\n"
+            );
+            fs::write(root.path().join("migration.yaml"), text).unwrap();
+            let error = run(root.path(), "ROOT").unwrap_err();
+            assert!(error.contains(field) && error.contains("is not a valid name"), "{error}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_named_is_said() {
         let check = |files: &[&str], line: &str, expected: &str| {
             let root = folder(files);
@@ -238,6 +297,10 @@ mod tests {
         check(&["s/a.py"], "ROOT/s", "names no target; give --target");
         check(&["s/a.csv"], "ROOT/s --target t", "has no script and no migration.yaml");
         check(&["s/ü.py"], "ROOT/s --target t", "gives no name");
+        check(&["s/a.csv"], "ROOT/s/a.csv --target t", "a.csv is not a script");
+        check(&["s/a.py"], "ROOT/s --target Prod", "invalid value 'Prod'");
+        check(&["s/a.py"], "ROOT/s --target t --namespace a.b", "invalid value 'a.b'");
+        check(&["s/a.py"], "ROOT/s --target t --prefix Älter", "invalid value 'Älter'");
         check(&["s/a.py"], "ROOT/none --target t", "reading the folder");
         let root = folder(&["s/ü.py"]);
         assert_eq!(

@@ -4,13 +4,11 @@ use std::fs;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
+use dm_api::name::{DnsName, LABEL_CHARS_MAX, is_label};
 use dm_contract::interpreters;
 
 use super::BaselineError;
 use crate::folder::{Folder, FolderError, has_manifest};
-
-/// Characters of an object's name: it becomes a label of a DNS name (CRD, "metadata.name").
-const NAME_CHARS_MAX: usize = 63;
 
 /// Characters of the digest in a name that was too long.
 const DIGEST_CHARS: usize = 8;
@@ -43,6 +41,8 @@ pub fn all(path: &Path, prefix: &str) -> Result<Vec<Found>, BaselineError> {
     } else if path.is_file() {
         if path.extension().is_some_and(|suffix| suffix == "yaml" || suffix == "yml") {
             found.push(of_manifest(path)?);
+        } else if !is_script(path) {
+            return Err(BaselineError::NotScript(path.to_owned()));
         } else {
             let path = fs::canonicalize(path).map_err(FolderError::naming("reading", path))?;
             let stem = path.file_stem().filter(|stem| *stem != "main");
@@ -126,9 +126,18 @@ fn is_script(path: &Path) -> bool {
 
 fn of_manifest(path: &Path) -> Result<Found, BaselineError> {
     let migration = Folder::read(path)?.migration;
+    let target = migration.spec.target.name.as_str();
     let name = migration.metadata.name.clone().unwrap_or_default();
-    if name.is_empty() {
-        return Err(BaselineError::NoName(path.to_owned()));
+    let namespace = migration.metadata.namespace.as_deref();
+    for (field, text, is_right) in [
+        ("metadata.name", name.as_str(), is_label(&name)),
+        ("metadata.namespace", namespace.unwrap_or_default(), namespace.is_none_or(is_label)),
+        ("spec.target.name", target, DnsName::parse(target).is_some()),
+    ] {
+        if !is_right {
+            let (path, value) = (path.to_owned(), text.to_owned());
+            return Err(BaselineError::WrongName { path, field, value });
+        }
     }
     let path = fs::canonicalize(path).map_err(FolderError::naming("reading", path))?;
     Ok(Found {
@@ -174,10 +183,10 @@ fn name(text: &str) -> Option<String> {
         }
     }
     let name = name.trim_end_matches('-');
-    if name.len() <= NAME_CHARS_MAX {
+    if name.len() <= LABEL_CHARS_MAX {
         return (!name.is_empty()).then(|| name.to_owned());
     }
-    let kept = name[..NAME_CHARS_MAX - DIGEST_CHARS - 1].trim_end_matches('-');
+    let kept = name[..LABEL_CHARS_MAX - DIGEST_CHARS - 1].trim_end_matches('-');
     Some(format!("{kept}-{:08x}", fnv(text)))
 }
 
@@ -203,7 +212,7 @@ mod tests {
         assert_eq!(name("ü_"), None);
         let (long, other) = ("x-".repeat(60) + "1", "x-".repeat(60) + "2");
         let (long, other) = (name(&long).unwrap(), name(&other).unwrap());
-        assert!(long.len() <= NAME_CHARS_MAX && long != other, "{long} {other}");
+        assert!(long.len() <= LABEL_CHARS_MAX && long != other, "{long} {other}");
         assert!(!long.contains("--"), "{long}");
     }
 }
