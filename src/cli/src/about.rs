@@ -26,6 +26,8 @@ pub struct Ran<'a> {
     /// Why there was none.
     pub second_not_run: Option<String>,
     pub database: database::Kind,
+    /// Whether a run without a request is a failure.
+    pub expects_requests: bool,
 }
 
 /// Who ran this plan.
@@ -44,5 +46,6 @@ pub fn about(plan: &Plan, ran: &Ran<'_>) -> About {
         second_pass: plan.second_pass,
         second_end: ran.second_end,
         second_not_run: ran.second_not_run.clone(),
+        expects_no_requests: !ran.expects_requests,
     }
 }

@@ -159,8 +159,8 @@ async fn ls(flags: Ls) -> Answered<u8> {
     for error in &damaged {
         say(&format!("not listed: {}", chain(error)));
     }
-    if entries.is_empty() && damaged.is_empty() && flags.migration.is_none() {
-        return none(&flags.place, &archive).await;
+    if entries.is_empty() && damaged.is_empty() {
+        return none(&flags.place, &archive, flags.migration.as_deref()).await;
     }
     Ok(u8::from(!damaged.is_empty()))
 }
@@ -304,9 +304,14 @@ async fn kept(archive: &Archive, run: &RunName) -> Answered<Vec<Kept>> {
 }
 
 /// Says that there are no runs, which is no error of a new archive only.
-async fn none(place: &Place, archive: &Archive) -> Answered<u8> {
-    let is_new = archive.is_marked().await? && table_locks::all(archive).await?.is_empty();
+async fn none(place: &Place, archive: &Archive, migration: Option<&str>) -> Answered<u8> {
+    let is_marked = archive.is_marked().await?;
+    let is_new = is_marked && table_locks::all(archive).await?.is_empty();
     let url = &place.archive;
+    if let Some(migration) = migration.filter(|_| is_marked) {
+        say(&format!("no runs of {migration} in {url}"));
+        return Ok(0);
+    }
     let told = if is_new {
         format!("no runs in {url} yet")
     } else {

@@ -9,7 +9,7 @@ use aws_types::service_config::ServiceConfigKey;
 use clap::Args;
 use dm_contract::plan::{Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
 use dm_engine::CredentialSource;
-use dm_engine::upstream::UpstreamError;
+use dm_engine::upstream::{UpstreamError, endpoint};
 
 /// The database and what may be done there.
 #[derive(Clone, Debug, Args)]
@@ -58,6 +58,13 @@ pub enum DatabaseError {
     /// Nothing names a region.
     #[error("no region is configured; give --region, or set AWS_REGION")]
     NoRegion,
+    /// No request can be sent there.
+    #[error("{from}")]
+    Endpoint {
+        /// What names it.
+        from: &'static str,
+        source: UpstreamError,
+    },
     /// The chain gave no credentials.
     #[error(
         "there are no credentials for {0}; log in as for the AWS CLI, or set AWS_ACCESS_KEY_ID and \
@@ -95,10 +102,12 @@ pub async fn find(flags: &Flags) -> Result<Upstream, DatabaseError> {
         let own = own.and_then(|key| config.service_config()?.load_config(key));
         own.or_else(|| config.endpoint_url().map(ToOwned::to_owned))
     };
-    Ok(Upstream {
-        region: region.to_string(),
-        endpoint: flags.upstream.clone().filter(|named| named != AWS).or_else(configured),
-    })
+    let named = flags.upstream.clone().filter(|named| named != AWS);
+    let from =
+        if named.is_some() { "--upstream" } else { "the database that AWS's SDKs would use" };
+    let upstream = Upstream { region: region.to_string(), endpoint: named.or_else(configured) };
+    endpoint::check(&upstream).map_err(|source| DatabaseError::Endpoint { from, source })?;
+    Ok(upstream)
 }
 
 /// Credentials for it by AWS's default chain, tried once, so that their lack is reported before a

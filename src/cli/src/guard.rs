@@ -175,6 +175,7 @@ async fn serve(
         end: End::Stopped,
         second_end: None,
         second_not_run: None,
+        expects_requests: true,
     };
     let ending = Ending { plan, journaled, engine: &engine, report, output };
     let ended = ending::Ended { result, ran, outcome: Outcome::Unseen };

@@ -4,7 +4,7 @@ use dm_contract::visible::visible;
 use dm_report::markdown::escape;
 use jiff::Timestamp;
 
-pub use dm_report::numbers::{count, counted, span, units, were};
+pub use dm_report::numbers::{both_units, count, counted, span, were};
 
 /// How long ago a time was.
 pub fn age(since: Timestamp, now: Timestamp) -> String {

@@ -92,7 +92,8 @@ impl SessionError {
             Self::Start(error) => error.exit_code(),
             Self::NoInterpreter { .. } => 127,
             // A wrong command line, as clap has it.
-            Self::Journaled(JournaledError::DryRun(_)) => 2,
+            Self::Database(DatabaseError::Endpoint { .. })
+            | Self::Journaled(JournaledError::DryRun(_)) => 2,
             Self::Output(error) if error.is_usage() => 2,
             Self::Database(_)
             | Self::Guard(_)
@@ -184,9 +185,18 @@ pub async fn run(session: Session<'_>) -> Result<u8, SessionError> {
     let (end, code) = end(ended?);
     let second_end = second.transpose()?.map(|ended| self::end(ended).0);
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
-    let (second_not_run, database) = (left.flatten(), session.database);
-    let ran =
-        about::Ran { started_at, finished_at, took, end, second_end, second_not_run, database };
+    let (database, expects_requests) = (session.database, session.expects_requests);
+    let second_not_run = left.flatten();
+    let ran = about::Ran {
+        started_at,
+        finished_at,
+        took,
+        end,
+        second_end,
+        second_not_run,
+        database,
+        expects_requests,
+    };
     // A program that missed the guard may have written to the database itself.
     let unseen = end == End::Exited(0) && result.requests == 0 && session.expects_requests;
     let outcome = outcome(end, &result, unseen);

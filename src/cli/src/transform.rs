@@ -77,9 +77,16 @@ pub async fn run(session: TransformSession<'_>) -> Result<u8, SessionError> {
     let code = exit_code(done.end, stop.signal);
     let (started_at, finished_at) = (started_at.as_str(), finished_at.as_str());
     let end = End::Exited(code.into());
-    let (second_not_run, database) = (None, session.database);
-    let ran =
-        about::Ran { started_at, finished_at, took, end, second_end, second_not_run, database };
+    let ran = about::Ran {
+        started_at,
+        finished_at,
+        took,
+        end,
+        second_end,
+        second_not_run: None,
+        database: session.database,
+        expects_requests: true,
+    };
     let outcome = outcome(&done, &result);
     let (plan, journaled) = (session.plan, session.journaled);
     let ending = Ending { plan, journaled, engine: &engine, report, output: session.output };

@@ -16,6 +16,7 @@ use dm_contract::control::ControlState;
 use dm_contract::part::Part;
 use dm_contract::plan::{Mode, Plan, RateLimits, Upstream as UpstreamPlan};
 use dm_contract::report::{Fidelity, GuardResult, JournalResult, Outage, Timeline};
+use dm_contract::verdict::LockHolder;
 
 use crate::answer_members::Members;
 use crate::archive::locks::LockTimes;
@@ -199,7 +200,7 @@ impl Engine {
         Ok(Self {
             mode: plan.mode,
             upstream: plan.upstream.clone(),
-            policy: Policy::new(plan.policy.clone(), &plan.run),
+            policy: Policy::new(plan.policy.clone(), &plan.run, plan.mode),
             arns: Arns::new(reader),
             rates: Rates::new(plan.mode, &plan.limits, plan.limits_max.clone()),
             replay: Replay::default(),
@@ -427,6 +428,14 @@ impl Engine {
     /// The outages of archive and database that were noted, those that have ended included.
     pub fn outages(&self) -> Vec<Outage> {
         self.outages.all()
+    }
+
+    /// Who has the lock that a write waits for, or that it was last rejected for.
+    pub fn locked(&self) -> Option<LockHolder> {
+        match &self.bottom {
+            Bottom::Journal(journal) => journal.locks_told().0,
+            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => None,
+        }
     }
 
     fn calls(&self) -> UpstreamCalls {

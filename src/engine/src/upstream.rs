@@ -7,7 +7,7 @@ mod attempt;
 mod backoff;
 mod clock;
 mod credentials;
-mod endpoint;
+pub mod endpoint;
 #[cfg(test)]
 pub(crate) mod mock;
 mod nothing;

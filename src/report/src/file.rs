@@ -56,6 +56,9 @@ pub struct About {
     /// Why there was none although it was asked for and the program succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub second_not_run: Option<String>,
+    /// Whether a program that sends no request is what was expected.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expects_no_requests: bool,
 }
 
 /// How a program ended.
@@ -132,5 +135,10 @@ impl RunReport {
     /// Whether the guard has seen nothing of the run.
     pub fn is_unseen(&self) -> bool {
         self.result.requests == 0 && self.result.transform.is_none()
+    }
+
+    /// Whether nothing was to be seen of it.
+    pub fn expects_no_requests(&self) -> bool {
+        self.about.as_ref().is_some_and(|about| about.expects_no_requests)
     }
 }

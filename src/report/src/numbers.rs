@@ -36,6 +36,16 @@ pub fn units(units: f64) -> String {
     if tenth == "0" { whole } else { format!("{whole}.{tenth}") }
 }
 
+/// Units of both kinds, in words.
+pub fn both_units(write_units: f64, read_units: f64) -> String {
+    let counted = |number, kind: &str| {
+        let number = units(number);
+        let plural = if number == "1" { "" } else { "s" };
+        format!("{number} {kind} unit{plural}")
+    };
+    format!("{}, {}", counted(write_units, "write"), counted(read_units, "read"))
+}
+
 /// A time span as kubectl's AGE: the two largest units at most.
 pub fn span(seconds: i64) -> String {
     let seconds = seconds.max(0);
@@ -74,6 +84,7 @@ mod tests {
         {
             assert_eq!(units(number), expected);
         }
+        assert_eq!(both_units(1.0, 0.5), "1 write unit, 0.5 read units");
         assert_eq!(counted(1, "item"), "1 item");
         assert_eq!(counted(1_000, "item"), "1,000 items");
         assert_eq!(counted(1, "entry"), "1 entry");

@@ -38,8 +38,8 @@ pub fn text(report: &RunReport, beside: Beside<'_>) -> String {
         None => lines.extend(ended(report).map(|end| labelled("program", &end))),
     }
     lines.extend(result.problem.as_ref().map(|problem| labelled("problem", &message(problem))));
-    if result.requests == 0 && result.transform.is_none() {
-        lines.extend(no_request(report.end()));
+    if report.is_unseen() {
+        lines.extend(no_request(report.end(), report.expects_no_requests()));
         return finish(lines, result, beside);
     }
     lines.extend(tables(report));
@@ -119,7 +119,7 @@ fn of_transform(mode: Mode, result: &TransformResult) -> Vec<String> {
     lines
 }
 
-fn no_request(end: Option<End>) -> Vec<String> {
+fn no_request(end: Option<End>, is_expected: bool) -> Vec<String> {
     let hint = [
         "If one was expected: the client may name an endpoint itself, or its SDK may be too old",
         "for AWS_ENDPOINT_URL_DYNAMODB. It needs boto3 1.28.0, JS SDK v3.428.0, Go SDK v2 with",
@@ -127,6 +127,9 @@ fn no_request(end: Option<End>) -> Vec<String> {
     ];
     let (who, hint) = match end {
         None | Some(End::Stopped) => ("no request reached the guard", &hint[..]),
+        Some(End::Exited(0)) if is_expected => {
+            ("the program sent no request to the guard, as expected", &[][..])
+        }
         Some(End::Exited(0)) => ("the program sent no request to the guard", &hint[..]),
         // Its own error says more.
         Some(End::Exited(_) | End::Signaled(_) | End::Interrupted(_)) => {

@@ -6,7 +6,7 @@ use dm_contract::report::{
 };
 
 use crate::file::{About, End, RunReport};
-use crate::numbers::{count, counted, span, span_ms, units};
+use crate::numbers::{both_units, count, counted, span, span_ms};
 use crate::shown;
 use crate::transform;
 
@@ -43,7 +43,10 @@ pub fn headline(report: &RunReport) -> Notice {
     let calls = counted(result.write_calls_upstream, "write call");
     let tone = if report.failed() {
         Tone::Bad
-    } else if report.is_unseen() || report.failed_items() > 0 || refused(result).is_some() {
+    } else if (report.is_unseen() && !report.expects_no_requests())
+        || report.failed_items() > 0
+        || refused(result).is_some()
+    {
         Tone::Warning
     } else {
         Tone::Good
@@ -73,6 +76,9 @@ pub fn headline(report: &RunReport) -> Notice {
 /// What changed, or would change, in a sentence.
 pub fn summary(report: &RunReport) -> String {
     let result = &report.result;
+    if report.is_unseen() && report.expects_no_requests() {
+        return "The program sent no request to the guard, as expected.".into();
+    }
     if report.is_unseen() {
         return "The program sent no request to the guard, so nothing is known of it.".into();
     }
@@ -297,11 +303,7 @@ pub fn cost(result: &GuardResult) -> String {
         Mode::Apply if result.continued.is_some_and(|before| before.at_least) => "used at least",
         Mode::Apply => "used",
     };
-    let cost = format!(
-        "{verb} {} write units, {} read units",
-        units(result.write_units),
-        units(result.read_units)
-    );
+    let cost = format!("{verb} {}", both_units(result.write_units, result.read_units));
     match result.dry_run.as_ref().and_then(|dry_run| dry_run.apply_time) {
         Some(time) => format!("{cost} · about {}", apply_time(time)),
         None => cost,

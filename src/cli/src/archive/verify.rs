@@ -89,7 +89,7 @@ pub(super) async fn verify(flags: Verify) -> Answered<u8> {
     }
     let nothing = answer.all.runs.is_empty();
     let code = answer.end()?;
-    if nothing { none(&flags.place, &archive).await } else { Ok(code) }
+    if nothing { none(&flags.place, &archive, None).await } else { Ok(code) }
 }
 
 /// The runs that have a journal.

@@ -11,7 +11,7 @@ use dm_contract::restored::Conflict;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::layout::{age, behind, count, counted, span, table, units, were, wrap};
+use crate::layout::{age, behind, both_units, count, counted, span, table, were, wrap};
 use crate::progress;
 
 /// Columns that text is wrapped to: a terminal's width, as programs are written for.
@@ -181,10 +181,9 @@ fn dry_run(report: &DryRunReport) -> String {
     let heads = ["TABLE", "WOULD CREATE", "WOULD UPDATE", "WOULD DELETE", "ATTRIBUTES"];
     text += &rows_or(&heads, &rows, "Nothing would change.");
     text += &line(&format!(
-        "{} read · would cost {} write units, {} read units · {} reached the database",
+        "{} read · would cost {} · {} reached the database",
         counted(effects.items_read, "item"),
-        units(effects.write_units),
-        units(effects.read_units),
+        both_units(effects.write_units, effects.read_units),
         counted(effects.write_calls_that_reached_the_database, "write call"),
     ));
     if let Some(seconds) = effects.estimated_seconds {
@@ -239,10 +238,9 @@ fn applied(report: &AppliedReport) -> String {
     };
     text += &rows_or(heads, &rows, "Nothing was written.");
     text += &line(&format!(
-        "{} read · used {} write units, {} read units",
+        "{} read · used {}",
         counted(effects.items_read, "item"),
-        units(effects.write_units),
-        units(effects.read_units),
+        both_units(effects.write_units, effects.read_units),
     ));
     text += &remarks(&effects.remarks);
     text += &errors(&effects.errors);
@@ -288,11 +286,7 @@ fn restore(what: &str, report: &RestoreStatus) -> String {
     for call in &effects.not_restored {
         text += &line(&format!("not restored: {call}"));
     }
-    text + &line(&format!(
-        "used {} write units, {} read units",
-        units(effects.write_units),
-        units(effects.read_units),
-    ))
+    text + &line(&format!("used {}", both_units(effects.write_units, effects.read_units)))
 }
 
 fn failure(failure: &Failure) -> String {

@@ -66,6 +66,20 @@ pub enum Listing {
 }
 
 impl Control {
+    /// Whether calls of an operation are decoded.
+    pub fn decodes(operation: Operation) -> bool {
+        matches!(
+            operation,
+            Operation::CreateTable
+                | Operation::UpdateTable
+                | Operation::DeleteTable
+                | Operation::UpdateTimeToLive
+                | Operation::UpdateContinuousBackups
+                | Operation::TagResource
+                | Operation::UntagResource
+        )
+    }
+
     /// Decodes a call whose types and limits were checked; `None` for other operations.
     pub(super) fn decode(operation: Operation, body: &Map<String, Value>) -> Result<Option<Self>> {
         let (Class::ControlPlaneWrite, Some((_, members))) =

@@ -2,7 +2,8 @@
 
 use crate::limits;
 use dm_contract::glob;
-use dm_contract::plan::{Policy as PolicyPlan, RunId};
+use dm_contract::plan::{Mode, Policy as PolicyPlan, RunId};
+use dm_dynamodb::request::control::Control;
 use dm_dynamodb::table_name::plain_name;
 
 use crate::call::Call;
@@ -12,6 +13,7 @@ use crate::operation::{Class, Operation};
 #[derive(Clone, Debug)]
 pub struct Policy {
     plan: PolicyPlan,
+    mode: Mode,
     settings: Settings,
 }
 
@@ -33,12 +35,15 @@ const FIELDS: Settings = Settings {
 const FLAGS: Settings =
     Settings { tables: "--tables", control_plane: "--control-plane is needed to allow it" };
 
+/// Said of an operation that a dry run would reject all the same.
+const NOT_SIMULATED: &str = ", and a dry run does not simulate it";
+
 impl Policy {
     /// The policy of a plan.
-    pub fn new(plan: PolicyPlan, run: &RunId) -> Self {
+    pub fn new(plan: PolicyPlan, run: &RunId, mode: Mode) -> Self {
         // Only runs of a cluster have a namespace.
         let settings = if run.namespace.is_empty() { FLAGS } else { FIELDS };
-        Self { plan, settings }
+        Self { plan, mode, settings }
     }
 
     /// Whether item values may appear in reports.
@@ -151,7 +156,10 @@ impl Policy {
             }
             // In a dry run too: it must not succeed where the applied run would be denied.
             Class::ControlPlaneWrite if !self.plan.control_plane => {
-                Err(Fault::refused(format!("The guard rejects {name}: {denied}."), denied))
+                let is_foreign = self.mode == Mode::DryRun && !Control::decodes(operation);
+                let also = if is_foreign { NOT_SIMULATED } else { "" };
+                let why = format!("{denied}{also}");
+                Err(Fault::refused(format!("The guard rejects {name}: {why}."), why))
             }
             Class::MetadataRead if operation == Operation::DescribeEndpoints => {
                 Err(Fault::refused(
@@ -263,7 +271,7 @@ mod tests {
     fn refusal(plan: &PolicyPlan, operation: Operation, body: Value) -> Option<String> {
         let Value::Object(body) = body else { unreachable!() };
         let call = Call::new(operation, body);
-        match Policy::new(plan.clone(), &run("shop")).check(&call) {
+        match Policy::new(plan.clone(), &run("shop"), Mode::Apply).check(&call) {
             Ok(()) => None,
             Err(Fault::Refused { message, .. }) => Some(message),
             Err(other) => Some(format!("not a refusal: {other}")),
@@ -291,17 +299,23 @@ mod tests {
 
     #[test]
     fn without_a_cluster_a_denial_names_the_flag() {
-        let policy = Policy::new(plan(&["cars"], false), &run(""));
-        let message = |operation, table: &str| {
+        let message = |mode, operation, table: &str| {
+            let policy = Policy::new(plan(&["cars"], false), &run(""), mode);
             let Value::Object(body) = json!({"TableName": table}) else { unreachable!() };
             match policy.check(&Call::new(operation, body)) {
                 Err(Fault::Refused { message, .. }) => message,
                 other => panic!("{other:?}"),
             }
         };
-        assert!(message(Operation::PutItem, "bikes").contains(": --tables does not allow it"));
-        let denied = message(Operation::DeleteTable, "cars");
-        assert!(denied.contains(": --control-plane is needed to allow it"), "{denied}");
+        let denied = message(Mode::DryRun, Operation::PutItem, "bikes");
+        assert!(denied.contains(": --tables does not allow it"), "{denied}");
+        let denied = message(Mode::DryRun, Operation::DeleteTable, "cars");
+        assert!(denied.ends_with(": --control-plane is needed to allow it."), "{denied}");
+        // The flag alone would lead to the next rejection.
+        let denied = message(Mode::DryRun, Operation::CreateBackup, "cars");
+        assert!(denied.ends_with("to allow it, and a dry run does not simulate it."), "{denied}");
+        let denied = message(Mode::Apply, Operation::CreateBackup, "cars");
+        assert!(denied.ends_with(": --control-plane is needed to allow it."), "{denied}");
     }
 
     #[test]

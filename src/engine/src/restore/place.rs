@@ -14,7 +14,7 @@ impl Restore {
     /// Stops the restore of a run that wrote a table which the policy does not allow.
     pub(in crate::restore) fn check_policy(&self, tables: &BTreeSet<String>) -> Result<()> {
         let plan = &self.own.plan;
-        let policy = Policy::new(plan.policy.clone(), &plan.run);
+        let policy = Policy::new(plan.policy.clone(), &plan.run, plan.mode);
         let Some((table, setting)) = policy.excluded(tables) else { return Ok(()) };
         let (run, table) = (self.source.to_string(), table.to_owned());
         Err(RestoreError::NotAllowed { run, table, setting })

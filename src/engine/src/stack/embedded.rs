@@ -44,7 +44,7 @@ impl Engine {
         Self {
             mode: Mode::DryRun,
             upstream: UpstreamPlan { region: nothing.region().to_owned(), endpoint: None },
-            policy: Policy::new(policy, &run),
+            policy: Policy::new(policy, &run, Mode::DryRun),
             arns: Arns::new(nothing),
             rates: Rates::new(Mode::DryRun, &RateLimits::default(), RateLimits::default()),
             replay: Replay::default(),

@@ -60,20 +60,19 @@ impl Engine {
         let earlier_reads = self.add_earlier_reads(&mut tables);
         let mut tables: Vec<TableEffect> = tables.into_values().collect();
         let database = self.identify(&mut tables);
-        let (gave_way, locked, journal_problem) = match &self.bottom {
+        let (gave_way, journal_problem) = match &self.bottom {
             Bottom::Journal(journal) => {
-                let (locked, problem) = journal.locks_told();
+                let problem = journal.locks_told().1;
                 let gave_way = journal.gave_way();
                 let why = gave_way.map(|gave_way| {
                     format!("The run stopped before its first write: {}.", gave_way.why)
                 });
                 (
                     gave_way.map(|gave_way| gave_way.verdict.clone()),
-                    locked,
                     why.or_else(|| journal.problem()).or(problem),
                 )
             }
-            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None, None),
+            Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None),
         };
         self.with_earlier(GuardResult {
             transform: None,
@@ -95,7 +94,7 @@ impl Engine {
             left_out: counts.dropped,
             dry_run,
             journal: self.journaled(),
-            locked,
+            locked: self.locked(),
             outages: self.outages(),
             archived: None,
             database,

@@ -3,7 +3,7 @@
 use dm_contract::report::{ListedConflict, RestoreCounts, RestoreReport};
 
 use super::escape::{code, text};
-use crate::numbers::{count, counted, units};
+use crate::numbers::{both_units, count, counted};
 use crate::restore::{self, Group, Restored, what};
 use crate::shown;
 
@@ -31,11 +31,8 @@ pub fn comment(restored: &Restored<'_>) -> String {
     let RestoreCounts { items, restored: earlier, recreated, deleted, unchanged, .. } = counts;
     let numbers = [items, earlier, recreated, deleted, unchanged, conflicts].map(count);
     all += &format!("| {} |\n\n", numbers.join(" | "));
-    all += &format!(
-        "**Cost**: {} write units, {} read units\n\n",
-        units(restored.report.write_units),
-        units(restored.report.read_units)
-    );
+    let RestoreReport { write_units, read_units, .. } = restored.report;
+    all += &format!("**Cost**: {}\n\n", both_units(*write_units, *read_units));
     all += &listed_conflicts(restored.report);
     for call in restored.report.not_restored.iter().take(LISTED_MAX) {
         let call = shown::text(&call.to_string(), CHARS_MAX).noted();

@@ -94,6 +94,23 @@ dry run · nothing was written (0 write calls reached the database)
 }
 
 #[test]
+fn a_program_that_was_to_send_nothing_is_told_no_reason() {
+    let result = GuardResult { requests: 0, tables: vec![], ..result(Mode::DryRun) };
+    let about = About { expects_no_requests: true, ..about(End::Exited(0)) };
+    let report = RunReport { result, about: Some(about), timeline: None };
+    assert_eq!(
+        text(&report, Beside { files: None, restore: None }),
+        "\
+dry run · nothing was written (0 write calls reached the database)
+  database  http://127.0.0.1:8000 (eu-west-1)
+  the program sent no request to the guard, as expected
+",
+    );
+    assert_eq!(words::headline(&report).tone, words::Tone::Good);
+    assert_eq!(words::summary(&report), "The program sent no request to the guard, as expected.");
+}
+
+#[test]
 fn failures_and_refusals_stand_out() {
     let remark = |fidelity, count| Remark {
         operation: "ExecuteStatement".into(),
