@@ -157,6 +157,24 @@ async fn a_run_that_lost_its_lock_is_no_success_though_its_program_says_so() {
     assert_eq!(database().items(&bed.table).await.len(), 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_says_that_it_waits_for_the_lock_of_one_that_was_killed() {
+    let bed = Bed::new().await;
+    let mut killed = bed.started();
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let child = bed.started();
+    // It looks every second.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    std::fs::write(bed.go(), "").unwrap();
+    let (code, told) = bed.ended(child);
+    assert_eq!(code, 0, "{told}");
+    let waits = format!("waiting for the lock of table {}: run m/1 has had it since", bed.table);
+    assert_eq!(told.matches(&waits).count(), 1, "{told}");
+    assert!(told.contains(&format!("this run has the lock of table {}", bed.table)), "{told}");
+    assert_eq!(database().items(&bed.table).await.len(), 2);
+}
+
 /// Without an end in the ledger the run still has its summary, its report and its program's exit
 /// code. The wait for the archive is announced once, and a second signal ends it.
 #[tokio::test(flavor = "multi_thread")]

@@ -291,6 +291,19 @@ fn an_example_is_tried_applied_and_restored_with_nothing_but_python() {
     assert!(out.contains("24 prices added") && err.contains("from "), "{out}{err}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_leaves_a_database_that_is_in_use() {
+    let (_copy, folder) = example("0001-add-price-to-cars");
+    let data = Path::new(&folder).join(".datamigration/database");
+    let (_, err, code) = run(&["run", &folder, "--apply"]);
+    assert_eq!(code, Some(0), "{err}");
+    let used = Local::start(&["--data", data.to_str().unwrap()]);
+    let (_, err, code) = run(&["run", &folder, "--apply", "--reset"]);
+    assert!(code == Some(125) && err.contains("is in use by another process"), "{code:?} {err}");
+    let (status, answer) = used.endpoint.call("Scan", &json!({"TableName": "cars"})).await;
+    assert!(status == 200 && answer["Count"] == 24, "{answer}");
+}
+
 #[test]
 fn every_example_has_a_seed_and_the_others_in_python_run_on_it() {
     for entry in std::fs::read_dir(root().join("migrations")).unwrap() {
