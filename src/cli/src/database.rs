@@ -103,9 +103,14 @@ pub async fn find(flags: &Flags) -> Result<Upstream, DatabaseError> {
         own.or_else(|| config.endpoint_url().map(ToOwned::to_owned))
     };
     let named = flags.upstream.clone().filter(|named| named != AWS);
-    let from =
-        if named.is_some() { "--upstream" } else { "the database that AWS's SDKs would use" };
-    let upstream = Upstream { region: region.to_string(), endpoint: named.or_else(configured) };
+    let is_named = named.is_some();
+    let endpoint = named.or_else(configured);
+    let from = match (is_named, &endpoint) {
+        (true, _) => "--upstream",
+        (false, Some(_)) => "the configured endpoint",
+        (false, None) => "the endpoint of the region",
+    };
+    let upstream = Upstream { region: region.to_string(), endpoint };
     endpoint::check(&upstream).map_err(|source| DatabaseError::Endpoint { from, source })?;
     Ok(upstream)
 }
