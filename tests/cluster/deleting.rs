@@ -102,6 +102,20 @@ async fn with_its_namespace_in_the_middle_of_a_run() {
     bed.forget();
 }
 
+/// The Job of a dry run would replace the pod that the namespace's deletion takes away.
+#[tokio::test]
+async fn with_its_namespace_in_the_middle_of_a_dry_run() {
+    let bed = Bed::new("delete-namespace-dry").await;
+    bed.database.table("stopped", "id").await;
+    bed.submit(&Written::python("m", WRITES_WHEN_STOPPED)).await;
+    begun(&bed).await;
+    let namespaces: Api<Namespace> = Api::all(bed.client.clone());
+    namespaces.delete(&bed.namespace, &DeleteParams::default()).await.unwrap();
+    until(namespaces, &bed.namespace, "it is gone", |namespace| namespace.is_none()).await;
+    assert!(bed.database.items("stopped").await.is_empty(), "it was a dry run");
+    bed.forget();
+}
+
 #[tokio::test]
 async fn by_force_in_the_middle_of_a_run_lets_no_other_one_write_meanwhile() {
     let bed = Bed::new("delete-forced").await;

@@ -78,6 +78,10 @@ the kubelet reads them. */}}
 - apiGroups: [""]
   resources: [serviceaccounts]
   verbs: [get]
+# Whether the namespace of a run is being deleted: its Job then gets no other pod.
+- apiGroups: [""]
+  resources: [namespaces]
+  verbs: [get]
 # Why a Job's pod could not be created: a quota, a limit range.
 - apiGroups: [""]
   resources: [events]

@@ -193,7 +193,7 @@ reasons! {
     NameTaken,
     /// The program ended without a request to the guard, so what it did is not known.
     NoRequestsSeen,
-    /// The migration is being deleted; its run is being stopped.
+    /// The migration or its namespace is being deleted; its run is being stopped.
     Terminating,
 }
 

@@ -6,6 +6,7 @@ pub mod counts;
 pub mod dependencies;
 pub mod holders;
 pub mod indexes;
+pub mod namespace;
 pub mod news;
 pub mod observe;
 pub mod occupants;

@@ -28,7 +28,9 @@ pub struct Candidate<'a> {
 type Check = fn(Candidate<'_>) -> Option<Position>;
 
 /// All checks, in their order.
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
+    // Nothing can be created in a namespace that is being deleted.
+    namespace_ends,
     // A restore that did not finish has left neither the one state nor the other.
     unfinished_restore,
     // The preview or restore that the spec asks for has ended, or a preview is required first.
@@ -90,6 +92,13 @@ impl<'a> Candidate<'a> {
             && run.reason == Some(Reason::NoRequestsSeen);
         spec.retry > run.retry || is_excused
     }
+}
+
+fn namespace_ends(candidate: Candidate<'_>) -> Option<Position> {
+    candidate
+        .situation
+        .namespace_ends
+        .then(|| rest::terminating("The namespace is being deleted, so no run starts".to_owned()))
 }
 
 fn unfinished_restore(candidate: Candidate<'_>) -> Option<Position> {

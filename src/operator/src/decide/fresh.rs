@@ -14,8 +14,8 @@ pub struct Fresh {
     pub sources: bool,
     /// Who else writes to the target.
     pub queue: bool,
-    /// What allows a run to begin: the ServiceAccount that it uses, and the Secrets that no program
-    /// may use.
+    /// What allows a run to begin: the ServiceAccount that it uses, the Secrets that no program may
+    /// use, and a namespace that takes new objects.
     pub permissions: bool,
 }
 

@@ -111,6 +111,11 @@ fn how_far(status: &DataMigrationStatus, run: &RunRecord) -> Option<String> {
     })
 }
 
+/// The migration, or its namespace, is being deleted.
+pub fn terminating(message: String) -> Position {
+    Position::new(Phase::Terminating, Standing::Reconciling, Reason::Terminating, message)
+}
+
 /// What prevented the creation of a run's objects at the last attempt. It is reported until they
 /// exist.
 pub fn refusal(situation: Situation<'_>) -> Option<Position> {

@@ -23,7 +23,7 @@ use crate::runnable::Runnable;
 
 /// Decides about the run under way. Its record counts every raise of `spec.retry` until now.
 pub fn decide(situation: Situation<'_>, record: &RunRecord) -> Decision {
-    if situation.migration.metadata.deletion_timestamp.is_some() {
+    if situation.migration.metadata.deletion_timestamp.is_some() || situation.namespace_ends {
         return stop_for_deletion(situation, record);
     }
     match situation.objects.job {
@@ -39,13 +39,12 @@ fn stop_for_deletion(situation: Situation<'_>, record: &RunRecord) -> Decision {
     if let Some(outcome) = outcome_of(situation, record) {
         return finish(outcome);
     }
-    let position = Position::new(
-        Phase::Terminating,
-        Standing::Reconciling,
-        Reason::Terminating,
-        "The migration is being deleted; its program is being stopped".into(),
-    );
-    stop(situation, Some(StopReason::Terminating), position)
+    let message = if situation.namespace_ends {
+        "The namespace is being deleted; the run's program is being stopped"
+    } else {
+        "The migration is being deleted; its program is being stopped"
+    };
+    stop(situation, Some(StopReason::Terminating), rest::terminating(message.to_owned()))
 }
 
 fn with_job(situation: Situation<'_>, record: &RunRecord, job: &Identified<Job>) -> Decision {

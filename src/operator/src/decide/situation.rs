@@ -38,6 +38,8 @@ pub struct Situation<'a> {
     pub answers: &'a Answers,
     /// Runs of other migrations on the same target that write, or are about to.
     pub holders: &'a [Holder],
+    /// Whether its namespace is known to be in deletion: no object is created there any more.
+    pub namespace_ends: bool,
     /// Jobs that record the end of runs in the archive.
     pub recorders: &'a [RecordJob],
     /// What the operator was started with.

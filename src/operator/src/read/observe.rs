@@ -22,6 +22,7 @@ use crate::read::counts;
 use crate::read::dependencies::Dependencies;
 use crate::read::holders::Holder;
 use crate::read::indexes::{self, PartPods};
+use crate::read::namespace;
 use crate::read::owned;
 use crate::read::paging;
 use crate::read::queue;
@@ -43,6 +44,8 @@ pub struct Observed {
     pub dependencies: Dependencies,
     /// Runs of other migrations on the same target that write, or are about to.
     pub holders: Vec<Holder>,
+    /// Whether the namespace is known to be in deletion.
+    pub namespace_ends: bool,
 }
 
 /// Reads what a migration's next step depends on.
@@ -59,6 +62,7 @@ pub async fn observe(
     Ok(Observed {
         holders: queue::holders(cluster, migration, sources.target.as_ref(), fresh).await?,
         dependencies: queue::dependencies(cluster, migration),
+        namespace_ends: namespace::is_ending(cluster, migration, &jobs, &pods, fresh).await,
         sources,
         jobs,
         answers,

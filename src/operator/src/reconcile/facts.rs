@@ -52,6 +52,7 @@ impl Facts {
             is_complete: job.is_some_and(|job| context.created.has(job)),
             answers: &observed.answers,
             holders: &observed.holders,
+            namespace_ends: observed.namespace_ends,
             recorders: &self.recorders,
             settings: &context.settings,
             now: self.now,

@@ -34,6 +34,7 @@ fn situation<'a>(
         is_complete: true,
         answers: &NO_ANSWERS,
         holders: &[],
+        namespace_ends: false,
         recorders: &[],
         settings: &SETTINGS,
         now: at(60),

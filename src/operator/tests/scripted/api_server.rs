@@ -97,6 +97,11 @@ impl Objects {
         self.version
     }
 
+    /// Whether the namespace is being deleted: nothing is created there any more.
+    pub fn is_ending(&self) -> bool {
+        self.get("namespaces", NAMESPACE).is_some_and(is_deleting)
+    }
+
     /// Changes an object behind the API's back, as another controller or a person does.
     pub fn change(&mut self, plural: &str, name: &str, change: impl FnOnce(&mut Value)) {
         let key = (plural.to_owned(), name.to_owned());
@@ -185,6 +190,9 @@ impl Objects {
             && refused == plural
         {
             return error(*code, "Forbidden", message);
+        }
+        if self.is_ending() {
+            return error(403, "Forbidden", "the namespace is being terminated");
         }
         let name = object["metadata"]["name"].as_str().unwrap().to_owned();
         let key = (plural.to_owned(), name.clone());

@@ -51,7 +51,8 @@ pub fn edit_files(objects: &mut Objects) {
     objects.change("configmaps", "files", |map| map["data"]["main.py"] = json!("print('two')"));
 }
 
-async fn play(world: &mut World) {
+/// A life: tried, promoted, applied.
+pub async fn play_until_applied(world: &mut World) {
     world.until_quiet().await;
     if world.migration().is_some() {
         world.promote();
@@ -64,7 +65,7 @@ async fn play(world: &mut World) {
 /// Requests of a life without anybody's hand in it.
 async fn requests() -> usize {
     let mut world = World::new();
-    play(&mut world).await;
+    play_until_applied(&mut world).await;
     lock(&world.server).calls.len()
 }
 
@@ -80,7 +81,7 @@ async fn at_requests(step: usize, hand: Hand, settled: impl Fn(&World, &str)) {
         // Programs have a handler of their own, and end with 0 when they are asked to stop.
         world.cluster.graceful = request.is_multiple_of(2);
         lock(&world.server).intrusion = Some((request, Box::new(hand)));
-        play(&mut world).await;
+        play_until_applied(&mut world).await;
         let what = format!("before request {request}");
         check(&world, &what);
         settled(&world, &what);
@@ -125,7 +126,7 @@ async fn an_eviction_ends_a_run_that_writes() {
     for request in (1..=requests().await).step_by(3) {
         let mut world = World::new();
         lock(&world.server).intrusion = Some((request, Box::new(evict_pods)));
-        play(&mut world).await;
+        play_until_applied(&mut world).await;
         assert!(applied(&world) <= 1, "before request {request}");
         is_settled(&world, &format!("before request {request}"));
     }
@@ -136,7 +137,7 @@ async fn edited_files_never_apply_twice() {
     for request in (1..=requests().await).step_by(3) {
         let mut world = World::new();
         lock(&world.server).intrusion = Some((request, Box::new(edit_files)));
-        play(&mut world).await;
+        play_until_applied(&mut world).await;
         let what = format!("before request {request}");
         check(&world, &what);
         is_settled(&world, &what);

@@ -214,7 +214,8 @@ async fn take_apart(request: Request<Body>) -> Call {
     let path: Vec<&str> = head.uri.path().split('/').filter(|part| !part.is_empty()).collect();
     let namespaces = path.iter().position(|part| *part == "namespaces").unwrap();
     assert_eq!(path[namespaces + 1], NAMESPACE, "another namespace: {}", head.uri);
-    let rest = &path[namespaces + 2..];
+    // The namespace itself is an object, too.
+    let rest = &path[if path.len() == namespaces + 2 { namespaces } else { namespaces + 2 }..];
     let dry_run = head.uri.query().is_some_and(|query| query.contains("dryRun=All"));
     let parameter = |name: &str| {
         let pairs = head.uri.query().into_iter().flat_map(|query| query.split('&'));

@@ -17,7 +17,7 @@ const WRITES: &[&str] = &[
     "PUT datamigrations/0001-add-price/status",
     "PUT datamigrations/0001-add-price/status",
     "PATCH jobs/0001-add-price-1-dry-run",
-    "PATCH pods/0001-add-price-1-dry-run-9",
+    "PATCH pods/0001-add-price-1-dry-run-10",
     "PATCH datamigrations/0001-add-price",
     "PATCH datamigrations/0001-add-price",
     "PUT datamigrations/0001-add-price/status",
@@ -28,7 +28,7 @@ const WRITES: &[&str] = &[
     "PUT datamigrations/0001-add-price/status",
     "PUT datamigrations/0001-add-price/status",
     "PATCH jobs/0001-add-price-2-apply",
-    "PATCH pods/0001-add-price-2-apply-26",
+    "PATCH pods/0001-add-price-2-apply-27",
     "PATCH datamigrations/0001-add-price",
 ];
 

@@ -13,12 +13,15 @@ pub const TRACKING: &str = "batch.kubernetes.io/job-tracking";
 
 /// What the Job controller would do with a Job.
 pub fn job_moves(objects: &Objects, job: &Value) -> Vec<Move> {
-    if is_deleting(job) {
-        return Vec::new();
-    }
     let pods = pods_of(objects, job);
     let over =
         |pod: &&Value| matches!(pod["status"]["phase"].as_str(), Some("Succeeded" | "Failed"));
+    if is_deleting(job) {
+        // It creates none, and releases those that have ended
+        // (pkg/controller/job/job_controller.go, trackJobStatusAndRemoveFinalizers).
+        let ended = pods.iter().filter(|pod| over(pod) && is_tracked(pod));
+        return ended.map(|pod| Move::Untrack(name(pod))).collect();
+    }
     let active = || pods.iter().filter(|pod| !over(pod) && !is_deleting(pod));
     let stop = || active().map(|pod| Move::StopPod(name(pod)));
     let mut moves = Vec::new();
@@ -29,7 +32,7 @@ pub fn job_moves(objects: &Objects, job: &Value) -> Vec<Move> {
         moves.push(Move::CountPods(name(job)));
     } else if job["spec"]["suspend"] == true {
         moves.extend(stop());
-    } else if missing(job, &pods).is_some() {
+    } else if missing(job, &pods).is_some() && !objects.is_ending() {
         moves.push(Move::CreatePod(name(job)));
     }
     moves

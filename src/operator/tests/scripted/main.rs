@@ -21,6 +21,7 @@ mod job_controller;
 mod ledger;
 mod merge;
 mod moves;
+mod namespace;
 mod orphans;
 mod refused;
 mod requests;

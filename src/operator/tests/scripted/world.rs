@@ -214,6 +214,8 @@ pub fn set_clock(now: Timestamp) {
 }
 
 fn put_objects(objects: &mut Objects) {
+    let namespace = json!({"metadata": {"name": NAMESPACE, "finalizers": ["kubernetes"]}});
+    objects.insert("namespaces", namespace);
     objects.insert(
         "migrationtargets",
         json!({

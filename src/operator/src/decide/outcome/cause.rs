@@ -10,7 +10,7 @@ use crate::decide::ledger;
 pub enum StopReason {
     /// The spec changed before it mattered.
     Superseded,
-    /// The migration is being deleted.
+    /// The migration or its namespace is being deleted.
     Terminating,
     /// `spec.suspend` became true before the program started.
     Suspended,

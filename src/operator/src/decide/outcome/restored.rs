@@ -93,7 +93,7 @@ fn message(record: &RunRecord, cause: &Cause, outcome: &Outcome) -> String {
             "The restore was canceled because the spec changed".into()
         }
         Cause::Stopped(StopReason::Terminating) => {
-            "The restore was stopped because the migration is being deleted".into()
+            "The restore was stopped because the migration or its namespace is being deleted".into()
         }
         Cause::Stopped(StopReason::Suspended) => {
             "The restore was stopped because spec.suspend became true".into()

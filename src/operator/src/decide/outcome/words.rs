@@ -30,7 +30,7 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
             "The run was canceled because the spec changed".to_owned()
         }
         Cause::Stopped(StopReason::Terminating) => {
-            "The run was stopped because the migration is being deleted".to_owned()
+            "The run was stopped because the migration or its namespace is being deleted".to_owned()
         }
         Cause::Stopped(StopReason::Suspended) => {
             "The run was stopped because spec.suspend became true".to_owned()

@@ -72,6 +72,24 @@ fn a_run_that_has_not_started_is_given_up_for_the_current_image_of_ours() {
 }
 
 #[test]
+fn a_run_is_stopped_with_its_namespace_and_none_begins_there() {
+    let run = |kind| RunRecord { job_uid: Some("uid-j".into()), ..record(kind) };
+    let ended = pod_ended(143, "", &Value::Null);
+    let deleted = with(&ended, json!({"metadata": {"deletionTimestamp": time(9)}}));
+    for kind in [RunKind::DryRun, RunKind::Apply] {
+        let migration = migration(json!({"spec": {"dryRun": kind == RunKind::DryRun}}));
+        let waiting = Case::new(migration.clone()).after(vec![run(kind)]);
+        let waiting = waiting.with_objects(Some(job(json!({}))), vec![deleted.clone()]);
+        follows(&waiting);
+        let going = |case: Case| Case { namespace_ends: true, ..case };
+        is_stop(&going(waiting.clone()), Some(StopReason::Terminating));
+        finishes(&going(waiting.with_objects(Some(job_deleted()), vec![deleted.clone()])));
+        let idle = going(Case::new(migration));
+        check(&idle, Phase::Terminating, Standing::Reconciling, Reason::Terminating);
+    }
+}
+
+#[test]
 fn a_run_whose_job_was_deleted_is_over_when_no_pod_can_come_any_more() {
     let run = RunRecord { job_uid: Some("uid-j".into()), ..record(RunKind::Apply) };
     let case = Case::new(applying(json!({}))).after(vec![run]);

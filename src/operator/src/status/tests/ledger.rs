@@ -105,6 +105,7 @@ fn what_a_job_has_noted_is_noted_and_until_then_a_condition_says_so() {
             is_complete: true,
             answers: &NO_ANSWERS,
             holders: &[],
+            namespace_ends: false,
             recorders,
             settings: &SETTINGS,
             now: at(60),
