@@ -72,6 +72,9 @@ reasons! {
     AwaitingRestore,
     /// What the migration changed was restored, or it changed nothing.
     Restored,
+    /// `spec.state` is `Restored`, and this object has applied nothing. The archive's ledger may
+    /// have an apply of an earlier object, which is adopted with `spec.state: Applied`.
+    NotAdopted,
     /// The Job of a restore's preview was created.
     RestorePreviewStarted,
     /// A restore's preview ended well.

@@ -48,7 +48,7 @@ fn fulfilled(situation: Situation<'_>, status: &DataMigrationStatus) -> Option<P
     let applied = status.is_applied() && !history::is_baseline_withdrawn(situation.migration);
     match (restoration, &status.applied) {
         (None, Some(report)) if applied => Some(rest::applied(situation, report)),
-        (Some(Restoration { run: None, .. }), _) => Some(restore::restored(status)),
+        (Some(Restoration { run: None, .. }), _) => Some(restore::restored(situation, status)),
         (None | Some(_), _) => None,
     }
 }

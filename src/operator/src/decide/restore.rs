@@ -9,23 +9,48 @@ use dm_api::condition::Reason;
 use dm_api::status::{DataMigrationStatus, Phase, RunKind, RunRecord, RunResult};
 
 use crate::decide::position::{Position, Standing};
+use crate::decide::situation::Situation;
 use crate::decide::{ledger, rest, summary};
 use crate::history::has_applied;
 use crate::runnable::Restoration;
 
-/// Nothing is left to restore.
-pub fn restored(status: &DataMigrationStatus) -> Position {
+/// Nothing is left to restore, as far as this object knows.
+pub fn restored(situation: Situation<'_>, status: &DataMigrationStatus) -> Position {
     let message = match &status.restored {
         Some(report) if report.result == RunResult::Succeeded => summary::restored(status, report),
+        Some(_) | None if may_be_recorded(situation, status) => return not_adopted(situation),
         Some(_) | None => {
-            "No run of this object has changed anything, so there is nothing to restore. To \
-             restore what an earlier object of this name applied, set spec.state to Applied first: \
-             with an archive, its run is adopted"
-                .into()
+            "No run of this object has changed anything, so there is nothing to restore".into()
         }
     };
     let mut position = Position::new(Phase::Restored, Standing::Ready, Reason::Restored, message);
     position.set_text("100%");
+    position
+}
+
+/// Whether the archive may have an apply of this migration of which this object does not know: an
+/// earlier object of its name, or another cluster, began it.
+fn may_be_recorded(situation: Situation<'_>, status: &DataMigrationStatus) -> bool {
+    let target = situation.runnable.ok().map(|runnable| &runnable.target).or(situation.target);
+    let has_archive = target.is_none_or(|target| target.spec.archive.is_some());
+    has_archive && status.applied.is_none() && !status.runs.iter().any(has_applied)
+}
+
+/// The ledger is read when an apply begins: until then what it has is not known, and not restored.
+fn not_adopted(situation: Situation<'_>) -> Position {
+    let migration = situation.migration;
+    let name = format!("{}.{}", migration.namespace(), migration.name());
+    let message = format!(
+        "Nothing was restored: this object has applied nothing. Whether an earlier object of this \
+         name applied the migration is in the archive's ledger, which is read when an apply \
+         begins. Look there for applies of {name} (datamigration archive ls). If one succeeded and \
+         was not restored, set spec.state to Applied and spec.dryRun to false: its result is \
+         adopted, and the program does not run. Then set spec.state to Restored. If there is none, \
+         nothing has to be restored, and with spec.state Applied the program would run"
+    );
+    let standing = Standing::Resting;
+    let mut position = Position::new(Phase::Waiting, standing, Reason::NotAdopted, message);
+    position.set_text("nothing to restore is known");
     position
 }
 

@@ -62,16 +62,21 @@ fn an_applied_migration_is_previewed_and_then_restored() {
 
 #[test]
 fn what_was_never_run_needs_no_restore() {
-    let position =
-        check(&case(restored(), vec![]), Phase::Restored, Standing::Ready, Reason::Restored);
-    assert!(position.message.contains("nothing to restore"), "{}", position.message);
-    let tried = ended(RunKind::DryRun, SUCCEEDED);
-    for runs in [
-        vec![tried],
-        vec![RunRecord { wrote_nothing: true, ..journaled(1, FAILED) }],
-        vec![journaled(1, RunResult::Canceled)],
-    ] {
-        check(&case(restored(), runs), Phase::Restored, Standing::Ready, Reason::Restored);
+    let tried = || ended(RunKind::DryRun, SUCCEEDED);
+    let is_restored = |case: Case| {
+        let position = check(&case, Phase::Restored, Standing::Ready, Reason::Restored);
+        assert!(position.message.contains("nothing to restore"), "{}", position.message);
+    };
+    is_restored(case(restored(), vec![RunRecord { wrote_nothing: true, ..journaled(1, FAILED) }]));
+    is_restored(case(restored(), vec![journaled(1, RunResult::Canceled)]));
+    for runs in [vec![], vec![tried()]] {
+        is_restored(on(json!({}), restored(), runs.clone()));
+        // What the archive has of an earlier object is not known.
+        for spec in [restored(), preview()] {
+            let case = case(spec, runs.clone());
+            let position = check(&case, Phase::Waiting, Standing::Resting, Reason::NotAdopted);
+            assert!(position.message.contains("set spec.state to Applied"), "{}", position.message);
+        }
     }
 }
 
