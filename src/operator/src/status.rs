@@ -44,7 +44,12 @@ pub fn recorded(situation: Situation<'_>, change: &Change) -> DataMigrationStatu
     recording::use_up_retry(&mut status, situation.recorders, retry);
     match change {
         Change::Nothing => {}
-        Change::Begin(record) => begin(&mut status, record),
+        Change::Begin(record) => {
+            if record.kind.writes() {
+                recording::accept_ledger(&mut status, situation.recorders);
+            }
+            begin(&mut status, record);
+        }
         Change::Baseline(record) => {
             begin(&mut status, record);
             status.applied = Some(baseline::report(record));

@@ -94,6 +94,16 @@ pub fn use_up_retry(status: &mut DataMigrationStatus, recorders: &[RecordJob], r
     }
 }
 
+/// A run that writes begins although ledger and status disagree on an earlier one: a person has
+/// accepted what the ledger has, and nothing more is recorded of it.
+pub fn accept_ledger(status: &mut DataMigrationStatus, recorders: &[RecordJob]) {
+    for run in status.runs.iter_mut().filter(|run| run.archived == Some(false)) {
+        if is_contradicted(run, recorders) {
+            run.archived = Some(true);
+        }
+    }
+}
+
 fn what_now(run: &RunRecord) -> String {
     format!(
         "Look at the data; then set spec.retry to {} to accept the ledger's outcome, or spec.state \

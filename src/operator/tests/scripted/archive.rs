@@ -89,6 +89,25 @@ async fn a_program_that_fails_is_failed_in_the_ledger_too() {
     assert_eq!(world.cluster.ledger.entries[&1].completed, Some(RunOutcome::Failed));
 }
 
+/// The Job is deleted in the second in which its program ended well.
+#[tokio::test]
+async fn a_run_whose_job_is_deleted_as_it_ends_is_applied_as_the_ledger_says() {
+    let mut world = World::with_archive();
+    world.cluster.endless = true;
+    world.promote();
+    world.until_quiet().await;
+    let pod = lock(&world.server).objects.names("pods").remove(0);
+    world.cluster.end_program(&mut lock(&world.server).objects, &pod);
+    world.with_objects(|objects| {
+        crate::by_hand::delete_jobs(objects);
+        crate::by_hand::delete_pods(objects);
+    });
+    world.until_quiet().await;
+    assert_eq!(world.cluster.ledger.entries[&1].completed, Some(RunOutcome::Succeeded));
+    assert_eq!((phase(&world), world.status().last_run), (Phase::Applied, 1));
+    check_released(&world, "deleted as it ended");
+}
+
 /// The object is deleted with everything of it, and created again.
 fn recreate(world: &mut World) -> std::pin::Pin<Box<dyn Future<Output = ()> + '_>> {
     Box::pin(async {

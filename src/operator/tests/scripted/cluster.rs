@@ -139,9 +139,11 @@ impl Cluster {
         let object = objects.get("pods", pod).unwrap();
         if object["metadata"]["labels"][RECORD_OF_LABEL].is_string() {
             let container = &object["spec"]["containers"][0];
-            let told = self.ledger.record(&plan_in(container), &container["args"]);
-            let phase = if told { "Succeeded" } else { "Failed" };
-            objects.change("pods", pod, |pod| pod["status"] = json!({"phase": phase}));
+            let code = self.ledger.record(&plan_in(container), &container["args"]);
+            let phase = if code == 0 { "Succeeded" } else { "Failed" };
+            let end = status("record", &json!({"terminated": {"exitCode": code}}));
+            let status = json!({"phase": phase, "containerStatuses": [end]});
+            objects.change("pods", pod, |pod| pod["status"] = status);
             return;
         }
         let plan = plan_of(object);

@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dm_contract::plan::Plan;
-use dm_contract::verdict::{Adopted, LedgerKind, LedgerVerdict, RunOutcome, UnknownRun, Verdict};
+use dm_contract::verdict::{
+    Adopted, EXIT_CONTRADICTED, LedgerKind, LedgerVerdict, RunOutcome, UnknownRun, Verdict,
+};
 use serde_json::Value;
 
 /// A time of the ledger: its entries are not about times.
@@ -110,8 +112,8 @@ impl Ledger {
         true
     }
 
-    /// What the Job does that notes a run's end.
-    pub fn record(&mut self, plan: &Plan, args: &Value) -> bool {
+    /// What the Job does that notes a run's end: its exit code.
+    pub fn record(&mut self, plan: &Plan, args: &Value) -> u8 {
         let args: Vec<&str> =
             args.as_array().unwrap().iter().map(|a| a.as_str().unwrap()).collect();
         let outcome = match args[..3] {
@@ -119,7 +121,12 @@ impl Ledger {
             ["record", "--outcome", "Failed"] => RunOutcome::Failed,
             _ => panic!("not as the guard's program takes it: {args:?}"),
         };
-        self.complete(plan.run.number, outcome)
+        let run = plan.run.number;
+        let before = self.entries.get(&run).and_then(|entry| entry.completed);
+        if before.is_some_and(|before| before != outcome) {
+            return EXIT_CONTRADICTED;
+        }
+        u8::from(!self.complete(run, outcome))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use dm_api::condition::Reason;
 use dm_api::status::{Phase, RunResult};
+use dm_contract::verdict::RunOutcome;
 use serde_json::{Value, json};
 
 use crate::cluster::{Move, Start};
@@ -172,6 +173,62 @@ async fn a_run_that_is_complete_in_the_ledger_is_applied_although_a_pod_was_lost
     assert_eq!(status.applied.as_ref().unwrap().adopted_from, None);
     assert_eq!((parts(&world), status.runs[0].archived), (vec![0, 1, 2, 3], Some(true)));
     check_released(&world, "complete in the ledger");
+}
+
+#[tokio::test]
+async fn a_run_whose_job_is_deleted_as_it_ends_is_what_the_ledger_says() {
+    let mut world = running().await;
+    for index in ["0", "1", "2", "3"] {
+        let pod = pod_of(&world, index);
+        world.cluster.end_program(&mut lock(&world.server).objects, &pod);
+    }
+    // In the same second, as far as the kubelet's times tell.
+    world.with_objects(|objects| {
+        crate::by_hand::delete_jobs(objects);
+        crate::by_hand::delete_pods(objects);
+    });
+    world.until_quiet().await;
+    let status = world.status();
+    assert_eq!(world.cluster.ledger.entries[&2].completed, Some(RunOutcome::Succeeded));
+    assert_eq!((status.phase, status.last_run), (Some(Phase::Applied), 2), "{status:#?}");
+    assert_eq!((updated(&world), status.runs[0].archived), (8, Some(true)));
+    check_split(&world);
+}
+
+#[tokio::test]
+async fn a_success_that_no_pod_shows_is_adopted_by_retry() {
+    let mut world = running().await;
+    for index in ["0", "1", "2", "3"] {
+        let pod = pod_of(&world, index);
+        world.cluster.end_program(&mut lock(&world.server).objects, &pod);
+        if index == "1" {
+            // The kubelet has lost what the guard of this part said.
+            world.with_objects(|objects| {
+                let lose = |pod: &mut Value| pod["status"]["initContainerStatuses"] = Value::Null;
+                objects.change("pods", &pod, lose);
+            });
+        }
+    }
+    world.with_objects(|objects| {
+        crate::by_hand::delete_jobs(objects);
+        crate::by_hand::delete_pods(objects);
+    });
+    world.until_quiet().await;
+    let failed = world.status();
+    assert_eq!(failed.phase, Some(Phase::Failed));
+    let reasons = |world: &World| -> Vec<String> {
+        world.status().conditions.iter().map(|condition| condition.reason.clone()).collect()
+    };
+    assert!(reasons(&world).contains(&"LedgerContradicts".to_owned()), "{failed:#?}");
+    world.cluster.endless = false;
+    world.edit(|spec| spec["retry"] = json!(1));
+    world.until_quiet().await;
+    let status = world.status();
+    assert_eq!(status.phase, Some(Phase::Applied), "{status:#?}");
+    assert_eq!(status.applied.unwrap().adopted_from.as_deref(), Some("team.0001-add-price/2"));
+    assert_eq!(parts(&world), [0, 1, 2, 3], "no program ran again");
+    assert_eq!(reasons(&world), ["Applied"]);
+    check_released(&world, "adopted");
 }
 
 #[tokio::test]

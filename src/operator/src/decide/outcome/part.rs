@@ -19,12 +19,16 @@ pub fn end(record: &RunRecord, objects: RunObjects<'_>) -> (Cause, Outcome) {
     let mut outcome = facts::of(record, objects);
     let recorded = recorded::of(record, objects);
     let cause = match &recorded {
-        Some(_) => Cause::Success,
+        Some(adopted) => {
+            recorded::complete(adopted, &mut outcome);
+            Cause::Success
+        }
+        None if recorded::is_noted(record, objects) => {
+            recorded::noted(&mut outcome);
+            Cause::Success
+        }
         None => find_cause::of(objects, objects.pods.last().copied()),
     };
-    if let Some(adopted) = &recorded {
-        recorded::complete(adopted, &mut outcome);
-    }
     outcome.reason = cause.reason();
     outcome.result = result(record.kind, &cause, &outcome);
     if let Cause::Signal(signal) = cause {
