@@ -4,6 +4,7 @@
 
 use dm_api::condition::{Reason, types};
 use dm_tests::cluster::{Bed, CREDENTIALS, Written, condition, target};
+use kube::api::{Patch, PatchParams};
 use serde_json::{Value, json};
 
 /// A migration that is right, to be made wrong.
@@ -17,6 +18,75 @@ async fn refused(bed: &Bed, change: impl FnOnce(&mut Value), named: &str) {
     change(&mut object);
     let error = bed.try_apply(&object).await.expect_err(&format!("{object} must be refused"));
     assert!(error.contains(named), "{named:?} is not in: {error}");
+}
+
+#[tokio::test]
+async fn numbers_beyond_what_a_pod_may_have_are_refused() {
+    let bed = Bed::new("wrong-numbers").await;
+    bed.apply(&right().files().unwrap()).await;
+    let volume = |source: Value| {
+        let mut volume = source;
+        volume["name"] = json!("v");
+        json!({"volumes": [volume]})
+    };
+    let toleration = |seconds: i64| json!({"tolerations": [{"tolerationSeconds": seconds}]});
+    let secret = |mode: i32| volume(json!({"secret": {"secretName": "s", "defaultMode": mode}}));
+    for (pod, field) in [
+        (toleration(9_223_372_037), "tolerationSeconds"),
+        (secret(512), "defaultMode"),
+        (json!({"runAsUser": 2_147_483_648_i64}), "runAsUser"),
+        (json!({"terminationGracePeriodSeconds": 86_401}), "terminationGracePeriodSeconds"),
+    ] {
+        refused(&bed, |m| m["spec"]["podTemplate"] = pod, field).await;
+    }
+    for (field, number) in [
+        ("activeDeadlineSeconds", json!(31_536_001)),
+        ("activeDeadlineSeconds", json!(9_223_372_037_i64)),
+        ("parallelism", json!(65)),
+        ("backoffLimit", json!(11)),
+        ("retry", json!(1_000_001)),
+    ] {
+        refused(&bed, |m| m["spec"][field] = number, &format!("spec.{field}")).await;
+    }
+    // The greatest are taken.
+    let mut most = right().object;
+    most["spec"]["activeDeadlineSeconds"] = json!(31_536_000);
+    most["spec"]["podTemplate"] = toleration(9_223_372_036);
+    most["spec"]["suspend"] = json!(true);
+    bed.apply(&most).await;
+    bed.done().await;
+}
+
+#[tokio::test]
+async fn a_status_that_no_operator_could_read_is_refused() {
+    let bed = Bed::new("wrong-status").await;
+    bed.submit(&right().set("suspend", json!(true))).await;
+    bed.reason("m", Reason::Suspended).await;
+    let run = |changes: Value| {
+        let mut run = json!({
+            "number": 1, "kind": "Apply", "result": "Failed", "job": "j", "programDigest": "d",
+            "requestedAt": "2026-12-01T10:00:00Z",
+        });
+        run.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+        json!({"status": {"lastRun": 1, "runs": [run]}})
+    };
+    for (status, field) in [
+        (json!({"status": {"lastRun": 4_294_967_296_i64}}), "status.lastRun"),
+        (json!({"status": {"lastRun": -1}}), "status.lastRun"),
+        (json!({"status": {"phase": "Nonsense"}}), "status.phase"),
+        (run(json!({"number": 4_294_967_296_i64})), "status.runs[0].number"),
+        (run(json!({"parallelism": 65})), "status.runs[0].parallelism"),
+        (run(json!({"requestedAt": "2026-12-01T10:00:00"})), "status.runs[0].requestedAt"),
+        (run(json!({"requestedAt": "9999-12-31T23:59:59Z"})), "status.runs[0].requestedAt"),
+    ] {
+        let patched = bed
+            .migrations()
+            .patch_status("m", &PatchParams::default(), &Patch::Merge(&status))
+            .await;
+        let error = patched.expect_err(&format!("{status} must be refused")).to_string();
+        assert!(error.contains(field), "{field:?} is not in: {error}");
+    }
+    bed.done().await;
 }
 
 // A list, one refusal each.

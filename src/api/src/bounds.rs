@@ -1,6 +1,6 @@
-//! Bounds for every text, list and map of a spec in the generated definitions, also of the types
-//! that are Kubernetes' own: an object that the API server accepts is small enough for whoever
-//! reads it, and each name in it can be put into a request's path.
+//! Bounds for every text, number, list and map of a spec in the generated definitions, also of the
+//! types that are Kubernetes' own: an object that the API server accepts is small enough for
+//! whoever reads it, and each name in it can be put into a request's path.
 
 use serde_json::{Map, Value, json};
 
@@ -31,6 +31,23 @@ const NAMES: [&str; 3] = ["secretName", "claimName", "priorityClassName"];
 /// Members whose texts may be long.
 const LONG: [&str; 2] = ["value", "annotations"];
 
+/// Seconds that fit into the nanoseconds of Go's `time.Duration`, in which Kubernetes counts them.
+const SECONDS_MAX: i64 = i64::MAX / 1_000_000_000;
+
+/// Numbers of Kubernetes' own types, by the member and what it is within: their least and their
+/// greatest value, which the API server checks no earlier than in a pod
+/// (pkg/apis/core/validation/validation.go).
+const NUMBERS: [(&str, Option<&str>, Option<i64>, i64); 7] = [
+    ("weight", None, Some(1), 100),
+    ("defaultMode", None, Some(0), 0o777),
+    ("mode", Some("emptyDir"), Some(0), 0o1777),
+    ("mode", None, Some(0), 0o777),
+    ("defaultUser", None, Some(0), i32::MAX as i64),
+    ("user", None, Some(0), i32::MAX as i64),
+    // One below 0 counts as 0.
+    ("tolerationSeconds", None, None, SECONDS_MAX),
+];
+
 /// Bounds the spec of a custom resource definition.
 pub fn apply(definition: &mut Value) {
     let versions = definition["spec"]["versions"].as_array_mut();
@@ -45,6 +62,7 @@ fn bound(schema: &mut Value, member: &str, within: &str) {
     let Some(fields) = schema.as_object_mut() else { return };
     match fields.get("type").and_then(Value::as_str) {
         Some("string") => bound_text(fields, member, within),
+        Some("integer") => bound_number(fields, member, within),
         Some("array") => {
             fields.entry("maxItems").or_insert(json!(ITEMS_MAX));
             if let Some(items) = fields.get_mut("items") {
@@ -78,6 +96,17 @@ fn bound_text(fields: &mut Map<String, Value>, member: &str, within: &str) {
     fields.entry("maxLength").or_insert(json!(chars));
 }
 
+fn bound_number(fields: &mut Map<String, Value>, member: &str, within: &str) {
+    let is_it = |bound: &&(&str, Option<&str>, Option<i64>, i64)| {
+        bound.0 == member && bound.1.is_none_or(|parent| parent == within)
+    };
+    let Some((_, _, least, greatest)) = NUMBERS.iter().find(is_it) else { return };
+    if let Some(least) = least {
+        fields.entry("minimum").or_insert(json!(least));
+    }
+    fields.entry("maximum").or_insert(json!(greatest));
+}
+
 fn bound_map(fields: &mut Map<String, Value>) {
     fields.entry("maxProperties").or_insert(json!(PROPERTIES_MAX));
     if fields["additionalProperties"].get("type").is_none() {
@@ -107,7 +136,8 @@ mod tests {
             Some("string") => !has("maxLength") && !has("enum"),
             Some("array") => !has("maxItems"),
             Some("object") => has("additionalProperties") && !has("maxProperties"),
-            Some("boolean" | "integer" | "number") => false,
+            Some("integer" | "number") => !has("maximum"),
+            Some("boolean") => false,
             None if has("enum") => false,
             None if has("x-kubernetes-int-or-string") => !has("maxLength"),
             _ => true,

@@ -16,23 +16,47 @@ pub fn definitions() -> Vec<Value> {
 
 fn completed(mut definition: Value) -> Value {
     use_known_formats(&mut definition);
+    bound_times(&mut definition);
     bound_quantities(&mut definition);
     bounds::apply(&mut definition);
     definition
 }
 
-/// The API server knows signed formats only; the minimum of 0 stays.
+/// The API server knows signed formats only; the minimum of 0 stays. What it would accept beyond
+/// 32 bits no operator could read, and the object would be left out of every list.
 fn use_known_formats(value: &mut Value) {
     match value {
         Value::Object(fields) => {
-            if let Some(format) = fields.get_mut("format")
-                && matches!(format.as_str(), Some("uint32" | "uint64"))
-            {
-                *format = "int64".into();
+            let format = fields.get("format").and_then(Value::as_str).map(str::to_owned);
+            if format.as_deref() == Some("uint32") {
+                fields.entry("maximum").or_insert(u32::MAX.into());
+            }
+            if matches!(format.as_deref(), Some("uint32" | "uint64")) {
+                fields.insert("format".into(), "int64".into());
             }
             fields.values_mut().for_each(use_known_formats);
         }
         Value::Array(items) => items.iter_mut().for_each(use_known_formats),
+        _ => {}
+    }
+}
+
+/// A time that the operator can read, too: before the year 9999, and with its zone. The API server
+/// takes others (k8s.io/kube-openapi/pkg/validation/strfmt, `ParseDateTime`).
+const TIME: &str = concat!(
+    r"^([0-8][0-9]{3}|9[0-8][0-9]{2}|99[0-8][0-9]|999[0-8])-",
+    r".*([Zz]|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$",
+);
+
+fn bound_times(value: &mut Value) {
+    match value {
+        Value::Object(fields) => {
+            if fields.get("format").is_some_and(|format| format == "date-time") {
+                fields.entry("pattern").or_insert(TIME.into());
+            }
+            fields.values_mut().for_each(bound_times);
+        }
+        Value::Array(items) => items.iter_mut().for_each(bound_times),
         _ => {}
     }
 }
@@ -77,6 +101,29 @@ mod tests {
         let quantities = text.matches("x-kubernetes-int-or-string").count();
         assert!(quantities >= 3, "limits, requests, the size of an emptyDir: {quantities}");
         assert_eq!(text.matches("numkMGTPE").count(), quantities);
+    }
+
+    /// Members of a schema for which a check fails, by their path.
+    fn failing(value: &Value, path: &str, is_bad: &impl Fn(&Value) -> bool) -> Vec<String> {
+        let own = is_bad(value).then(|| path.to_owned());
+        let fields = value.as_object().into_iter().flatten();
+        let below =
+            fields.flat_map(|(key, field)| failing(field, &format!("{path}.{key}"), is_bad));
+        own.into_iter().chain(below).collect()
+    }
+
+    #[test]
+    fn what_no_operator_could_read_is_rejected() {
+        let mut counts = serde_json::json!({"format": "uint32", "type": "integer"});
+        use_known_formats(&mut counts);
+        let expected =
+            serde_json::json!({"format": "int64", "type": "integer", "maximum": u32::MAX});
+        assert_eq!(counts, expected);
+        for definition in definitions() {
+            let is_any_time =
+                |schema: &Value| schema["format"] == "date-time" && !schema["pattern"].is_string();
+            assert_eq!(failing(&definition, "", &is_any_time), Vec::<String>::new());
+        }
     }
 
     /// To accept a change, run the tests with `DATAMIGRATION_ACCEPT=1` and read the difference.

@@ -198,10 +198,10 @@ pub struct DataMigrationSpec {
     /// resumes the run. Default: false.
     #[serde(default)]
     pub suspend: bool,
-    /// Seconds after which a dry run or an apply is stopped and fails. Pauses do not count.
-    /// Default: no limit.
+    /// Seconds after which a dry run or an apply is stopped and fails. Pauses do not count. At most
+    /// a year. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
+    #[schemars(range(min = 1, max = 31_536_000))]
     pub active_deadline_seconds: Option<i64>,
     /// Whether a successful dry run runs its program again over its own result, to see whether it
     /// changes anything again (`status.dryRun.idempotent`). Default: false.

@@ -15,6 +15,9 @@ use crate::identity::{Mismatch, TriedOn};
 use crate::restore_status::{OnConflict, RestoreStatus};
 pub use crate::run_kind::{RunKind, RunResult};
 
+/// Most parts of a run, as in `spec.parallelism`: a status that was edited may have another number.
+const PARTS_MAX: u32 = 64;
+
 /// State and history of a migration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
@@ -216,6 +219,7 @@ pub struct RunRecord {
     pub on_conflict: Option<OnConflict>,
     /// Number of pods among which the run was split (`spec.parallelism`). Absent for one pod.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 64))]
     pub parallelism: Option<u32>,
     /// Digest of what runs: files, transform or image; command, arguments, environment, target.
     pub program_digest: String,
@@ -265,9 +269,14 @@ impl RunRecord {
         self.adopted.unwrap_or(self.number)
     }
 
+    /// The value of `spec.retry` that starts another run after this one.
+    pub const fn next_retry(&self) -> i64 {
+        self.retry.saturating_add(1)
+    }
+
     /// Returns the number of parts that the run was split into; 1 if it was not split.
     pub fn parts(&self) -> u32 {
-        self.parallelism.unwrap_or(1).max(1)
+        self.parallelism.unwrap_or(1).clamp(1, PARTS_MAX)
     }
 }
 

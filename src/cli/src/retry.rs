@@ -68,7 +68,7 @@ fn raised(migration: &DataMigration) -> Result<i64, String> {
             migration.spec.retry, last.number
         ));
     }
-    Ok(last.retry + 1)
+    Ok(last.next_retry())
 }
 
 #[cfg(test)]

@@ -61,6 +61,10 @@ pub const START_MAX: Duration = Duration::from_secs(30);
 /// s, kube's default).
 pub const API_SILENCE_MAX: Duration = Duration::from_secs(295);
 
+/// Longest deadline of a run, as in `spec.activeDeadlineSeconds`: a year. Kubernetes counts in
+/// nanoseconds, which overflow after 292 years, and ends the Job at once.
+pub const DEADLINE_SECONDS_MAX: i64 = 365 * 24 * 3600;
+
 /// When a migration is looked at again that the watch still shows although it is gone.
 pub const POLL_BEHIND: Duration = Duration::from_secs(1);
 

@@ -16,7 +16,7 @@ pub fn record(
     status: &DataMigrationStatus,
     runnable: &Runnable,
 ) -> RunRecord {
-    let number = status.last_run + 1;
+    let number = status.last_run.saturating_add(1);
     let archive = runnable.target.spec.archive.as_ref();
     RunRecord {
         number,

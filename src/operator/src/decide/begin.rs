@@ -12,7 +12,7 @@ use crate::runnable::Program;
 /// Gives a run its number and its place in the history.
 pub fn record(candidate: Candidate<'_>) -> RunRecord {
     let Candidate { situation, status, runnable, kind, restoration } = candidate;
-    let number = status.last_run + 1;
+    let number = status.last_run.saturating_add(1);
     let put_off = status.runs.first().filter(|run| ledger::is_put_off(run));
     let archive = runnable.target.spec.archive.as_ref().filter(|_| kind == RunKind::Apply);
     RunRecord {

@@ -6,6 +6,7 @@ use kube::ResourceExt as _;
 
 use crate::decide::adjust;
 use crate::decide::situation::Situation;
+use crate::limits;
 use crate::objects::DEADLINE_LEFT_ANNOTATION;
 
 /// The change of a Job's `activeDeadlineSeconds`.
@@ -28,10 +29,12 @@ pub fn wanted(situation: Situation<'_>, record: &RunRecord) -> Option<Deadline> 
     let stands = situation.answers.paused() == Some(true);
     match (deadline, left) {
         (Some(deadline), _) if is_to_stand && stands => {
-            Some(Deadline::Hold((deadline - passed).max(1)))
+            Some(Deadline::Hold(deadline.saturating_sub(passed).max(1)))
         }
         (None, Some(left)) if !is_to_stand => {
-            Some(Deadline::Set(passed + left.parse().unwrap_or(1)))
+            // Whoever may edit the Job may have edited the annotation.
+            let left = left.parse().unwrap_or(1).clamp(1, limits::DEADLINE_SECONDS_MAX);
+            Some(Deadline::Set(passed.saturating_add(left)))
         }
         (Some(_) | None, _) => None,
     }

@@ -108,7 +108,7 @@ fn what_now(run: &RunRecord) -> String {
     format!(
         "Look at the data; then set spec.retry to {} to accept the ledger's outcome, or spec.state \
          to Restored to restore what the run changed.",
-        run.retry + 1
+        run.next_retry()
     )
 }
 

@@ -74,7 +74,7 @@ pub fn failed(status: &DataMigrationStatus, run: &RunRecord) -> Position {
 
 /// The promoted program failed its dry run.
 pub fn failed_dry_run(run: &RunRecord) -> Position {
-    let retry = run.retry + 1;
+    let retry = run.next_retry();
     if run.reason == Some(Reason::NoRequestsSeen) {
         let message = format!(
             "The dry run of the current program sent no request to the guard, so its effects are \

@@ -145,7 +145,7 @@ pub fn incomplete(migration: &DataMigration) -> Option<Position> {
              the current data instead, leave spec.state at Applied and set spec.retry to {retry}",
             restore.number,
             restore.restores.unwrap_or_default(),
-            retry = restore.retry + 1,
+            retry = restore.next_retry(),
         ),
     ))
 }

@@ -45,6 +45,8 @@ pub fn build(
     job_annotations.insert(SETTINGS_DIGEST_ANNOTATION.into(), runnable.settings_digest.clone());
     // That of the spec is about the program. A restore has to come to its end.
     let deadline = migration.spec.active_deadline_seconds.filter(|_| !record.kind.restores());
+    // One that was stored before its definition had a bound.
+    let deadline = deadline.map(|seconds| seconds.min(limits::DEADLINE_SECONDS_MAX));
     let backoff_limit = failure::backoff_limit(migration, record);
     let is_split = record.parts() > 1;
     let pods = i32::try_from(record.parts()).unwrap_or(1);

@@ -10,7 +10,7 @@ use crate::decide::outcome::words::items_written;
 
 /// What to do now; nothing after a success.
 pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
-    let retry = record.retry + 1;
+    let retry = record.next_retry();
     if let Some(Verdict::Unknown(run)) = &outcome.verdict {
         return ledger::what_now(run, retry);
     }

@@ -148,7 +148,7 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
     if outcome.result == RunResult::Canceled {
         return "Nothing.".into();
     }
-    let retry = record.retry + 1;
+    let retry = record.next_retry();
     match outcome.reason {
         Reason::OtherDatabase => {
             return format!(
@@ -170,7 +170,7 @@ fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
             return format!(
                 "Copy the journal's objects into the archive again, if there is a copy, then set \
                  spec.retry to {}; or set spec.state to Applied to leave the data as they are.",
-                record.retry + 1
+                record.next_retry()
             );
         }
         Reason::OutOfMemory => "Raise spec.resources.guard.limits.memory of the target",

@@ -80,7 +80,7 @@ fn message(kind: RunKind, after: &str) -> String {
 }
 
 fn what_now(record: &RunRecord) -> String {
-    let retry = record.retry + 1;
+    let retry = record.next_retry();
     if record.kind == RunKind::Apply {
         return format!(
             "Look at the data. Let the program's client take the endpoint and the credentials from \
