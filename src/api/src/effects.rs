@@ -64,6 +64,9 @@ pub struct TableWouldChange {
     /// tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub settings: Vec<String>,
+    /// Number of tables whose sum this entry is. Absent if it is one table.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
 }
 
 /// What happens to a table itself.
@@ -127,6 +130,9 @@ pub struct TableChanged {
     /// What happened to the table itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub table: Option<TableFate>,
+    /// Number of tables whose sum this entry is. Absent if it is one table.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub more: u64,
 }
 
 impl TableChanged {

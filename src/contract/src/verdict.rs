@@ -292,7 +292,7 @@ impl LedgerVerdict {
     }
 
     /// As the termination message: JSON that the kubelet does not cut. Texts are shortened first,
-    /// then tables are left out and counted.
+    /// then the last tables are summed up in one.
     pub fn to_message(&self) -> String {
         let mut short = self.clone();
         loop {
@@ -303,7 +303,7 @@ impl LedgerVerdict {
         }
     }
 
-    /// Leaves something out; whether there was something.
+    /// Leaves something out, or sums it up; whether there was something.
     fn shorten(&mut self) -> bool {
         match &mut self.verdict {
             Verdict::Unavailable { message } | Verdict::Unreachable { message } => {
@@ -311,15 +311,13 @@ impl LedgerVerdict {
             }
             Verdict::Differs(differs) => halve_text(&mut differs.difference.what),
             Verdict::Adopt(adopted) => {
-                let tables = adopted.summary.as_mut().filter(|all| !all.tables.is_empty());
+                let tables = adopted.summary.as_mut().filter(|all| all.tables.len() > 1);
                 if adopted.message.as_mut().is_some_and(halve_text) {
                     return true;
                 }
                 let Some(summary) = tables else { return false };
-                let keep = summary.tables.len() / 2;
-                let left_out = u32::try_from(summary.tables.len() - keep).unwrap_or(u32::MAX);
-                summary.left_out = summary.left_out.saturating_add(left_out);
-                summary.tables.truncate(keep);
+                summary.tables =
+                    TableEffect::bounded(&summary.tables, summary.tables.len().div_ceil(2));
                 true
             }
             // Names and times: Kubernetes and DynamoDB bound them to some hundred characters.
@@ -348,7 +346,8 @@ mod tests {
     use super::*;
 
     fn adopted(message: &str, tables: usize) -> LedgerVerdict {
-        let table = |i| TableEffect { name: format!("table-{i}"), ..TableEffect::default() };
+        let table =
+            |i| TableEffect { name: format!("table-{i}"), updated: 2, ..TableEffect::default() };
         LedgerVerdict::new(Verdict::Adopt(Adopted {
             run: 3,
             kind: LedgerKind::Apply,
@@ -377,7 +376,11 @@ mod tests {
             let read: LedgerVerdict = serde_json::from_str(&message).unwrap();
             let Verdict::Adopt(adopted) = read.verdict else { panic!("another verdict") };
             let summary = adopted.summary.unwrap();
-            assert_eq!(summary.tables.len() + summary.left_out as usize, tables);
+            let counted = |table: &TableEffect| if table.more > 0 { table.more } else { 1 };
+            let told: u32 = summary.tables.iter().map(counted).sum();
+            assert_eq!(told as usize, tables, "{:?}", summary.tables);
+            let updated: u64 = summary.tables.iter().map(|table| table.updated).sum();
+            assert_eq!((updated, summary.left_out), (2 * tables as u64, 0));
         }
     }
 

@@ -36,6 +36,10 @@ pub const CONFLICT_GROUPS_TOLD_MAX: usize = 3;
 /// Tables, and attributes of one table, that status lists; the rest is counted in a remark.
 pub const TABLES_MAX: usize = 20;
 
+/// Tables that a sentence names; of more, the first and the number of the others. Status lists
+/// them.
+pub const TABLES_TOLD_MAX: usize = 4;
+
 /// Attributes of one table that status lists.
 pub const ATTRIBUTES_MAX: usize = 50;
 

@@ -214,8 +214,15 @@ fn applied(report: &AppliedReport) -> String {
         report.execution_time.as_ref(),
         report.finalization_time.as_ref(),
     );
+    if let Some(run) = &report.adopted_from {
+        text += &line(&format!("Adopted from the archive: {run}. No program ran here."));
+    }
     let Some(effects) = &report.effects else {
-        return text + &line("The guard left no result.");
+        return text
+            + &line(match report.adopted_from {
+                Some(_) => "The archive's ledger has no counts of it.",
+                None => "The guard left no result.",
+            });
     };
     // Without a journal only requests are known. An adopted run has no digest.
     let journaled = effects.tables.iter().all(|table| table.put == 0)

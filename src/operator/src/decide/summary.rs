@@ -44,28 +44,24 @@ pub fn rates(rates: &RateLimits) -> String {
 }
 
 fn would_change(effects: &WouldChange) -> String {
-    let tables: Vec<String> = effects
-        .tables
-        .iter()
-        .filter_map(|table| {
-            let parts = parts(&[
-                ("create", table.would_create),
-                ("update", table.would_update),
-                ("delete", table.would_delete),
-            ]);
-            let items = (!parts.is_empty()).then(|| format!("{parts} in {}", table.name));
-            both(table.table.map(|fate| would_be(fate, &table.name)), items)
-        })
-        .collect();
-    let what = match (tables.as_slice(), effects.requests) {
-        ([], 0) => "The guard received no request from the program".into(),
-        ([], _) => {
+    let tables = effects.tables.iter().filter_map(|table| {
+        let counts = [
+            ("create", table.would_create),
+            ("update", table.would_update),
+            ("delete", table.would_delete),
+        ];
+        let fate = table.table.map(|fate| would_be(fate, &table.name));
+        Told::of(&table.name, table.more, fate, &counts)
+    });
+    let tables = told(tables.collect(), "change");
+    let what = match (tables.as_str(), effects.requests) {
+        ("", 0) => "The guard received no request from the program".into(),
+        ("", _) => {
             format!("The dry run read {} and would change nothing", items(effects.items_read))
         }
         (tables, _) => format!(
-            "The dry run read {} and would {}; nothing was written",
-            items(effects.items_read),
-            tables.join(", ")
+            "The dry run read {} and would {tables}; nothing was written",
+            items(effects.items_read)
         ),
     };
     what + &errors(&effects.errors)
@@ -87,23 +83,19 @@ fn errors(errors: &[ErrorEntry]) -> String {
 
 /// What an applying run did, in a sentence.
 pub fn changed(effects: &Changed) -> String {
-    let tables: Vec<String> = effects
-        .tables
-        .iter()
-        .filter_map(|table| {
-            let parts = parts(&[
-                ("created", table.created),
-                ("put", table.put),
-                ("updated", table.updated),
-                ("deleted", table.deleted),
-            ]);
-            let items = (!parts.is_empty()).then(|| format!("{parts} in {}", table.name));
-            both(table.table.map(|fate| was(fate, &table.name)), items)
-        })
-        .collect();
-    let what = match tables.as_slice() {
-        [] => format!("{} read, none written", items(effects.items_read)),
-        tables => format!("{} read; {}", items(effects.items_read), tables.join(", ")),
+    let tables = effects.tables.iter().filter_map(|table| {
+        let counts = [
+            ("created", table.created),
+            ("put", table.put),
+            ("updated", table.updated),
+            ("deleted", table.deleted),
+        ];
+        let fate = table.table.map(|fate| was(fate, &table.name));
+        Told::of(&table.name, table.more, fate, &counts)
+    });
+    let what = match told(tables.collect(), "changed").as_str() {
+        "" => format!("{} read, none written", items(effects.items_read)),
+        tables => format!("{} read; {tables}", items(effects.items_read)),
     };
     what + &errors(&effects.errors)
 }
@@ -126,11 +118,40 @@ fn was(fate: TableFate, table: &str) -> String {
     }
 }
 
-fn both(table: Option<String>, items: Option<String>) -> Option<String> {
-    match (table, items) {
-        (Some(table), Some(items)) => Some(format!("{table}, {items}")),
-        (table, items) => table.or(items),
+/// What a sentence says of one table, or of several that status sums up.
+struct Told {
+    text: String,
+    tables: u64,
+    items: u64,
+    /// Whether something happens to the table itself.
+    has_fate: bool,
+}
+
+impl Told {
+    fn of(name: &str, more: u64, fate: Option<String>, counts: &[(&str, u64)]) -> Option<Self> {
+        let parts = parts(counts);
+        let in_table = (!parts.is_empty()).then(|| format!("{parts} in {name}"));
+        let has_fate = fate.is_some();
+        let text = fate.into_iter().chain(in_table).collect::<Vec<_>>().join(", ");
+        let items = counts.iter().map(|(_, count)| count).sum();
+        (!text.is_empty()).then(|| Self { text, tables: more.max(1), items, has_fate })
     }
+}
+
+/// The tables of a sentence: the first, those first to which something happens themselves, and how
+/// many others there are.
+fn told(mut tables: Vec<Told>, changed: &str) -> String {
+    if tables.len() > limits::TABLES_TOLD_MAX {
+        tables.sort_by_key(|table| !table.has_fate);
+        let others = tables.split_off(limits::TABLES_TOLD_MAX - 1);
+        let count: u64 = others.iter().map(|other| other.tables).sum();
+        let text = match others.iter().map(|other| other.items).sum() {
+            0 => format!("{changed} {count} more tables"),
+            sum => format!("{changed} {} in {count} more tables", items(sum)),
+        };
+        tables.push(Told { text, tables: count, items: 0, has_fate: false });
+    }
+    tables.into_iter().map(|table| table.text).collect::<Vec<_>>().join(", ")
 }
 
 /// Returns how many items a restore has changed.
@@ -317,6 +338,29 @@ mod tests {
 
     fn error(operation: &str, error: &str, count: u64) -> serde_json::Value {
         json!({"operation": operation, "error": error, "count": count})
+    }
+
+    #[test]
+    fn many_tables_are_counted_and_those_that_are_deleted_are_named() {
+        let table =
+            |index: usize| json!({"name": format!("t{index:02}"), "updated": 2, "deleted": 0});
+        let sentence = |tables: Vec<serde_json::Value>| {
+            let effects = json!({
+                "itemsRead": 9, "readUnits": 1.0, "writeUnits": 2.0, "requests": 4,
+                "tables": tables,
+            });
+            changed(&serde_json::from_value(effects).unwrap())
+        };
+        let four = "9 items read; updated 2 items in t00, updated 2 items in t01, \
+                    updated 2 items in t02, updated 2 items in t03";
+        assert_eq!(sentence((0..4).map(table).collect()), four);
+        let mut many: Vec<_> = (0..19).map(table).collect();
+        many.push(json!({"name": "5 more tables", "updated": 10, "deleted": 0, "more": 5}));
+        let expected = "9 items read; updated 2 items in t00, updated 2 items in t01, \
+                        updated 2 items in t02, changed 42 items in 21 more tables";
+        assert_eq!(sentence(many.clone()), expected);
+        many[18]["table"] = json!("Deleted");
+        assert!(sentence(many).starts_with("9 items read; deleted table t18 with all its items, "));
     }
 
     #[test]

@@ -40,8 +40,8 @@ fn samples(guard: &GuardResult) -> Vec<String> {
 }
 
 /// The tables that change, and the sum of those for which there is no room.
-fn changing(guard: &GuardResult) -> Vec<TableEffect> {
-    let changing = guard.tables.iter().filter(|table| table.changes()).cloned();
+fn changing(tables: &[TableEffect]) -> Vec<TableEffect> {
+    let changing = tables.iter().filter(|table| table.changes()).cloned();
     TableEffect::bounded(&changing.collect::<Vec<_>>(), limits::TABLES_MAX)
 }
 
@@ -49,7 +49,7 @@ fn changing(guard: &GuardResult) -> Vec<TableEffect> {
 pub(super) fn would_change(guard: &GuardResult) -> WouldChange {
     WouldChange {
         items_read: guard.items_read,
-        tables: changing(guard)
+        tables: changing(&guard.tables)
             .iter()
             .map(|table| TableWouldChange {
                 name: table.name.clone(),
@@ -59,6 +59,7 @@ pub(super) fn would_change(guard: &GuardResult) -> WouldChange {
                 attributes: attributes(table),
                 table: table.change.map(fate),
                 settings: table.settings.iter().take(limits::ATTRIBUTES_MAX).cloned().collect(),
+                more: table.more.into(),
             })
             .collect(),
         write_calls_that_reached_the_database: guard.write_calls_upstream,
@@ -96,7 +97,7 @@ pub(super) fn changed(guard: &GuardResult) -> Changed {
     let counted = if guard.journal.is_some() { Counted::Items } else { Counted::Requests };
     Changed {
         items_read: guard.items_read,
-        tables: changing(guard).iter().map(|table| table_changed(table, counted)).collect(),
+        tables: tables_changed(&guard.tables, counted),
         read_units: guard.read_units,
         write_units: guard.write_units,
         requests: guard.requests,
@@ -113,7 +114,12 @@ pub(super) enum Counted {
     Requests,
 }
 
-pub(super) fn table_changed(table: &TableEffect, counted: Counted) -> TableChanged {
+/// The tables that changed, and the sum of those for which there is no room.
+pub(super) fn tables_changed(tables: &[TableEffect], counted: Counted) -> Vec<TableChanged> {
+    changing(tables).iter().map(|table| table_changed(table, counted)).collect()
+}
+
+fn table_changed(table: &TableEffect, counted: Counted) -> TableChanged {
     let (created, put) = match counted {
         Counted::Items => (table.created, 0),
         Counted::Requests => (0, table.created),
@@ -127,6 +133,7 @@ pub(super) fn table_changed(table: &TableEffect, counted: Counted) -> TableChang
         unchanged: table.unchanged,
         attributes: attributes(table),
         table: table.change.map(fate),
+        more: table.more.into(),
     }
 }
 

@@ -8,8 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use crate::decide::ledger;
 use crate::decide::outcome::Outcome;
-use crate::limits;
-use crate::status::effects::{Counted, table_changed};
+use crate::status::effects::{Counted, tables_changed};
 use crate::status::time::seconds;
 
 /// Notes on a run that is over what the ledger said, and on the status what follows.
@@ -94,10 +93,9 @@ fn adopt(status: &mut DataMigrationStatus, adopted: &Adopted) {
 
 fn changed(summary: &RunSummary) -> Changed {
     let counted = if summary.counts_items { Counted::Items } else { Counted::Requests };
-    let tables = summary.tables.iter().take(limits::TABLES_MAX);
     Changed {
         items_read: summary.items_read,
-        tables: tables.map(|table| table_changed(table, counted)).collect(),
+        tables: tables_changed(&summary.tables, counted),
         read_units: summary.read_units,
         write_units: summary.write_units,
         requests: summary.requests,

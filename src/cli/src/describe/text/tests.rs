@@ -260,3 +260,27 @@ fn a_new_migration_has_a_short_text() {
 ",
     );
 }
+
+#[test]
+fn an_adopted_apply_names_the_run_that_it_was() {
+    let status = |effects: Value| {
+        json!({
+            "observedGeneration": 3, "phase": "Applied",
+            "applied": {
+                "run": 2, "result": "Succeeded", "adoptedFrom": "team.0001-add-price/2",
+                "programDigest": "sha256:p", "effects": effects,
+            },
+        })
+    };
+    let shown = |effects| text(&migration(json!({}), status(effects)), None, NOW.parse().unwrap());
+    let without = shown(Value::Null);
+    let adopted = "  Adopted from the archive: team.0001-add-price/2. No program ran here.\n";
+    assert!(without.contains(adopted), "{without}");
+    assert!(without.contains("  The archive's ledger has no counts of it.\n"), "{without}");
+    assert!(!without.contains("The guard left no result"), "{without}");
+    let with = shown(json!({
+        "itemsRead": 9, "readUnits": 1.0, "writeUnits": 2.0, "requests": 4,
+        "tables": [{"name": "23 more tables", "updated": 46, "deleted": 0, "more": 23}],
+    }));
+    assert!(with.contains(adopted) && with.contains("23 more tables"), "{with}");
+}
