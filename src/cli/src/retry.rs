@@ -41,7 +41,8 @@ pub async fn retry(flags: Flags) -> Result<u8, RetryError> {
         (State::Restored, true) => "as a preview of its restore",
         (State::Restored, false) => "and is restored",
     };
-    say(&format!("{} runs again {kind}: spec.retry is {next}", flags.name));
+    let when = if migration.spec.suspend { " when spec.suspend is false" } else { "" };
+    say(&format!("{} runs again {kind}{when}: spec.retry is {next}", flags.name));
     cluster::gitops_warning(&migration).map(say);
     Ok(0)
 }

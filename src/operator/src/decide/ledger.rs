@@ -197,7 +197,8 @@ pub fn run_of(adopted: &Adopted) -> String {
     format!("Run {} of {}.{}", adopted.run, adopted.namespace, adopted.name)
 }
 
-fn locked(holder: &LockHolder) -> String {
+/// Who has a lock, and since when.
+pub fn locked(holder: &LockHolder) -> String {
     let since = seconds(&holder.since);
     let is_of_run = [MIGRATION_LOCK, RUN_LOCK].iter().any(|lock| holder.table.starts_with(lock));
     match (is_of_run, holder.namespace.as_str()) {

@@ -3,10 +3,12 @@
 use dm_api::condition::{Reason, types};
 use dm_api::status::{Phase, Progress, RunKind, RunRecord, TableChanged};
 use jiff::Timestamp;
+use k8s_openapi::api::batch::v1::Job;
 
 use crate::decide::position::{Position, Standing};
 use crate::decide::situation::Situation;
 use crate::decide::{adjust, many_pods, outcome, progress, queue, source_change, summary};
+use crate::identified::Identified;
 use crate::read::view::{self, Obstacle};
 
 /// A run has its number, and its objects or its pod are being created.
@@ -39,7 +41,11 @@ pub fn position(
     throttled(&mut position, situation);
     let outages = answers.guard.iter();
     position.conditions.extend(outages.flat_map(|g| outcome::outage::conditions(record.kind, g)));
-    if situation.migration.spec.suspend {
+    let is_going = |job: &Identified<Job>| job.metadata.deletion_timestamp.is_some();
+    if situation.objects.job.is_some_and(is_going) {
+        position.message =
+            format!("Run {} is being stopped: its Job {} is deleted", record.number, record.job);
+    } else if situation.migration.spec.suspend {
         suspended(&mut position, situation, record, started.is_some());
     }
     source_change::add_condition(&mut position, situation, &record.program_digest);

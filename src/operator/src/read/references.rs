@@ -233,8 +233,10 @@ fn check_scheduling(pod: &PodSettings, policy: &ProgramPolicy) -> Result<(), Pro
     for (kind, all, allowed) in kinds {
         for key in all.keys() {
             let field = format!("spec.podTemplate.metadata.{kind}[{key}]");
-            if KEYS_RESERVED.iter().any(|reserved| key.starts_with(reserved)) {
-                return Err(invalid(format!("{field}: it is set by the operator. Remove it")));
+            if let Some(reserved) = KEYS_RESERVED.iter().find(|start| key.starts_with(**start)) {
+                return Err(invalid(format!(
+                    "{field}: no migration may set keys that begin with {reserved}. Remove it"
+                )));
             }
             if !is_in(allowed.as_ref(), key) {
                 return denied(&field, "it", kind);

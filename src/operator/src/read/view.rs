@@ -232,6 +232,11 @@ pub fn guard_has_ended(pod: &Pod) -> bool {
     state.is_some_and(|state| state.terminated.is_some())
 }
 
+/// Whether the guard's container was started again: what it had counted is lost.
+pub fn guard_was_restarted(pod: &Pod) -> bool {
+    init_status(pod, GUARD_CONTAINER).is_some_and(|status| status.restart_count > 0)
+}
+
 /// What the archive's ledger said before the run, if it was asked and the answer is known. The
 /// program starts after [`Verdict::Go`] only, which is the exit code 0; an end that is not
 /// understood is as good as no answer.

@@ -51,6 +51,9 @@ pub fn what_now(record: &RunRecord, outcome: &Outcome) -> String {
 
 /// What to correct, by reason.
 fn hint(record: &RunRecord, outcome: &Outcome) -> String {
+    if let Some(hint) = wait_for_lock(outcome) {
+        return hint;
+    }
     let hint = match outcome.reason {
         Reason::ArchiveUnavailable => {
             "Make the target's archive writable again (space, permissions, network)"
@@ -102,6 +105,16 @@ fn hint(record: &RunRecord, outcome: &Outcome) -> String {
         }
     };
     hint.to_owned()
+}
+
+/// Who must end first, where a lock is why the run failed: a guard that merely waited for one has
+/// no problem.
+fn wait_for_lock(outcome: &Outcome) -> Option<String> {
+    let reasons = [Reason::GuardFailed, Reason::ProgramFailed, Reason::TransformFailed];
+    let is_because = reasons.contains(&outcome.reason);
+    let guard = outcome.guard.as_ref().filter(|guard| is_because && guard.problem.is_some())?;
+    let holder = guard.locked.as_ref()?;
+    Some(format!("Wait until that run has ended: {}", ledger::locked(holder)))
 }
 
 /// The command that prints what the containers of this name wrote.

@@ -12,7 +12,7 @@ use crate::decide::outcome::words::message;
 use crate::decide::outcome::{
     advice, facts, find_cause, gave_way, outage, recorded, restored, transform,
 };
-use crate::read::view::RunObjects;
+use crate::read::view::{self, RunObjects};
 
 /// What ended the run, or a part of it, and what is known of that.
 pub fn end(record: &RunRecord, objects: RunObjects<'_>) -> (Cause, Outcome) {
@@ -57,8 +57,13 @@ pub fn wrote_nothing(objects: RunObjects<'_>, outcome: &Outcome) -> bool {
     if stands_for {
         return false;
     }
+    // A lock that stopped the run leaves the guard's counts as they are; a restart does not.
+    let is_exact = |guard: &GuardResult| {
+        let restarted = objects.pods.iter().any(|pod| view::guard_was_restarted(pod));
+        guard.problem.is_none() || (guard.locked.is_some() && !restarted)
+    };
     !outcome.started
-        || counted.is_some_and(|guard| guard.problem.is_none() && guard.write_calls_upstream == 0)
+        || counted.is_some_and(|guard| guard.write_calls_upstream == 0 && is_exact(guard))
 }
 
 /// The end of a run whose objects are all gone.

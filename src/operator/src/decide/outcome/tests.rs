@@ -29,6 +29,7 @@ fn end(kind: RunKind, job: Option<&Identified<Job>>, pods: &[&Pod]) -> Option<Ou
 
 mod ledger;
 mod left_running;
+mod locked;
 mod unread;
 
 fn failed_job() -> Identified<Job> {
@@ -456,7 +457,7 @@ fn a_guard_with_a_problem_fails_the_run() {
     let job = job_ended("Complete", "CompletionsReached");
     let expected = (RunResult::Failed, Reason::GuardFailed, "restarted in the middle");
     check(RunKind::Apply, Some(&job), &[&pod], expected);
-    check(RunKind::Apply, Some(&job), &[&pod], (expected.0, expected.1, "2 items or more were"));
+    check(RunKind::Apply, Some(&job), &[&pod], (expected.0, expected.1, "at least 2 items were"));
     let advice = end(RunKind::Apply, Some(&job), &[&pod]).unwrap().what_now;
     assert!(advice.starts_with("Find the cause in the guard's log (kubectl logs job/"), "{advice}");
     assert!(advice.contains(" -c guard)") && advice.contains("resources.guard"), "{advice}");

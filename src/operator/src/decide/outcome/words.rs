@@ -64,10 +64,7 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
              was complete, with exit code 0"
                 .into()
         }
-        Cause::LeftRunning(left) => format!(
-            "The program ended with exit code 0, but {left} and ended with its container, perhaps \
-             in the middle of a write"
-        ),
+        Cause::LeftRunning(left) => return left_running(kind, left, outcome),
         Cause::Ledger(verdict) => return bounded(ledger::message(verdict)),
         Cause::GaveWay(verdict) => return bounded(ledger::message_at_first_write(verdict)),
         Cause::Refused(verdict) => {
@@ -76,6 +73,21 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
         Cause::Gone => "No result of the run is left".to_owned(),
     };
     bounded(format!("{what}{}; {}.", duration(outcome), data_after(kind, outcome)))
+}
+
+/// The program had ended well, and what it had started had not.
+fn left_running(kind: RunKind, left: &str, outcome: &Outcome) -> String {
+    let perhaps = if kind.writes() {
+        "perhaps in the middle of a write"
+    } else {
+        "so the dry run may not show all that applying would do"
+    };
+    bounded(format!(
+        "The program ended with exit code 0{}, but {left} and ended with its container, {perhaps}; \
+         {}.",
+        duration(outcome),
+        data_after(kind, outcome)
+    ))
 }
 
 fn success_message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String {
@@ -122,6 +134,7 @@ pub(super) fn duration(outcome: &Outcome) -> String {
     // As far apart as the two times in status, which have seconds.
     let seconds = end.as_second() - start.as_second();
     match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
+        (0, 0, 0) => " after less than 1s".into(),
         (0, 0, s) => format!(" after {s}s"),
         (0, m, s) => format!(" after {m}m{s}s"),
         (h, m, s) => format!(" after {h}h{m}m{s}s"),
@@ -129,6 +142,10 @@ pub(super) fn duration(outcome: &Outcome) -> String {
 }
 
 fn data_after(kind: RunKind, outcome: &Outcome) -> String {
+    let is_exact = kind == RunKind::Apply && outcome.started && outcome.wrote_nothing;
+    if is_exact && outcome.guard.as_ref().is_some_and(|guard| items_written(guard) == 0) {
+        return "no item was written".into();
+    }
     state_of_data(kind, outcome.started, outcome.guard.as_ref())
 }
 
@@ -151,7 +168,9 @@ pub fn state_of_data(kind: RunKind, started: bool, guard: Option<&GuardResult>) 
             let all = if guard.journal.is_some() { ", all of them journaled" } else { "" };
             match (written, &guard.problem) {
                 // A guard that was restarted has forgotten what it counted before.
-                (counted, Some(_)) => format!("{counted} items or more were written{all}"),
+                (0, Some(_)) => "the guard counted no written item".into(),
+                (1, Some(_)) => format!("at least 1 item was written{all}"),
+                (counted, Some(_)) => format!("at least {counted} items were written{all}"),
                 (0, None) => "no item was written".into(),
                 (1, None) if all.is_empty() => "1 item was written".into(),
                 (1, None) => "1 item was written and journaled".into(),

@@ -66,6 +66,17 @@ fn so_is_a_dry_run() {
 }
 
 #[test]
+fn a_paused_run_whose_job_was_deleted_does_not_resume() {
+    let run = RunRecord { job_uid: Some("uid-j".into()), ..record(RunKind::Apply) };
+    let case = Case::new(applying(json!({"suspend": true}))).after(vec![run]);
+    let case = case.with_objects(Some(job_deleted()), vec![pod_running()]);
+    let case = Case { control: Some(control(true, RateLimits::default())), ..case };
+    let position = case.decision().position.unwrap();
+    assert!(position.message.starts_with("Run 1 is being stopped: its Job"), "{position:?}");
+    assert!(!is_paused(&position));
+}
+
+#[test]
 fn the_time_of_a_pause_does_not_count_towards_the_deadline() {
     let limits = RateLimits::default;
     let check = |suspend: bool, control: Option<ControlState>, changes: Value, expected| {

@@ -133,7 +133,7 @@ fn keys_that_give_an_identity_are_never_an_authors() {
     ] {
         for kind in ["labels", "annotations"] {
             let pod = json!({"podTemplate": {"metadata": {kind: {key: "x"}}}});
-            refused(pod, json!({}), &References::default(), &[key, "set by the operator"]);
+            refused(pod, json!({}), &References::default(), &[key, "may set keys that begin with"]);
         }
     }
 }

@@ -6,13 +6,14 @@ use super::*;
 fn a_program_that_left_processes_running_has_not_succeeded() {
     let left = json!({"count": 7, "names": ["python3", "sleep"]});
     let says = program_says(json!({"exitCode": 0, "leftRunning": left}));
-    let text = "exit code 0, but 7 processes that it had started still ran (python3, sleep …) and \
-                ended with its container, perhaps in the middle of a write after 3s; 2 items";
+    let text = "exit code 0 after 3s, but 7 processes that it had started still ran (python3, \
+                sleep …) and ended with its container, perhaps in the middle of a write; 2 items";
     let expected = (RunResult::Failed, Reason::ProcessesLeftRunning, text);
     let left = pod_ended(125, &says, &guard());
     check(RunKind::Apply, Some(&failed_job()), &[&left], expected);
     let dry = pod_ended(125, &says, &guard_says(json!({"mode": "DryRun"})));
-    let expected = (RunResult::Failed, Reason::ProcessesLeftRunning, "nothing was written");
+    let text = "so the dry run may not show all that applying would do; nothing was written.";
+    let expected = (RunResult::Failed, Reason::ProcessesLeftRunning, text);
     check(RunKind::DryRun, Some(&failed_job()), &[&dry], expected);
     // What the container says against itself is believed, whatever it ended with.
     let complete = job_ended("Complete", "CompletionsReached");
