@@ -13,6 +13,7 @@ mod cluster;
 mod connection;
 mod copied;
 mod crash;
+mod edited;
 mod forged;
 mod hangs;
 mod happy;
