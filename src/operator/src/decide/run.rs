@@ -131,8 +131,8 @@ fn incomplete(situation: Situation<'_>, record: &RunRecord) -> Decision {
     }
 }
 
-/// What is said of a Job that somebody else has started: ours stays suspended until its uid is in
-/// status.
+/// What is said of a Job with this migration as its owner that was started although its uid is not
+/// in status: ours stays suspended until then. Status was edited, or somebody else created the Job.
 fn foreign(record: &RunRecord, job: &Job) -> Option<Position> {
     let is_going = job.metadata.deletion_timestamp.is_some();
     let is_untouched = view::is_suspended(job) && view::job_end(job) == JobEnd::No;
@@ -140,8 +140,9 @@ fn foreign(record: &RunRecord, job: &Job) -> Option<Position> {
         return None;
     }
     let message = format!(
-        "Job {} has the name of run {} and belongs to another owner. Nothing was run. Delete it, \
-         and the run starts",
+        "Job {} of run {} has been started, and status does not have it: status was edited, or \
+         somebody else created the Job. No program is started. Wait until the Job has ended, then \
+         delete it; if it is the run's own, its outcome is recorded, otherwise the run starts",
         record.job, record.number
     );
     Some(Position::new(Phase::Stalled, Standing::Stalled, Reason::NameTaken, message))

@@ -84,6 +84,24 @@ async fn a_program_that_runs_is_not_started_again() {
 }
 
 #[tokio::test]
+async fn the_job_of_a_run_that_status_lost_is_recorded_when_it_is_deleted() {
+    let mut world = World::with_archive();
+    world.cluster.endless = true;
+    world.promote();
+    world.until_quiet().await;
+    edit(&world, |status| *status = Value::Null);
+    world.until_quiet().await;
+    assert_eq!(world.reason(), "NameTaken");
+    let message = world.status().conditions[0].message.clone();
+    assert!(message.contains("Wait until the Job has ended"), "{message}");
+    world.cluster.endless = false;
+    world.until_quiet().await;
+    world.with_objects(crate::by_hand::delete_jobs);
+    world.until_quiet().await;
+    assert_eq!((world.status().phase, applied(&world)), (Some(Phase::Applied), 1));
+}
+
+#[tokio::test]
 async fn phase_and_conditions_are_written_again() {
     for change in &EDITS[7..9] {
         let mut world = World::with_archive();
