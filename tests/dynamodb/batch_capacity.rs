@@ -2,9 +2,10 @@
 //! the sums that the database returns, and transactions that are repeated under their token.
 
 use dm_contract::plan::{JournalMode, Mode, Policy};
+use dm_guard::Guard;
 use serde_json::{Value, json};
 
-use crate::bed::{self, canonical, database, fresh_name};
+use crate::bed::{self, Endpoint, canonical, database, fresh_name};
 
 /// A table with an index by `g`.
 async fn table(name: &str) {
@@ -63,6 +64,42 @@ fn batches(level: &str, tables: &[String]) -> [(&'static str, Value); 2] {
     [("BatchWriteItem", write), ("BatchExecuteStatement", statements)]
 }
 
+/// Two tables each for the database, a dry run and an apply with a journal.
+struct Three {
+    direct: [String; 2],
+    dry: [String; 2],
+    journaled: [String; 2],
+    tried: Endpoint,
+    applied: Endpoint,
+    guards: [Guard; 2],
+}
+
+impl Three {
+    async fn set_up(journal: JournalMode) -> Self {
+        let [direct, dry, journaled] = ["direct", "dry", "journal"].map(|how| {
+            let name = fresh_name(how);
+            [format!("{name}-one"), format!("{name}-two")]
+        });
+        for name in [&direct, &dry, &journaled].into_iter().flatten() {
+            table(name).await;
+        }
+        let (dry_run, tried) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
+        let mut plan = bed::plan(Mode::Apply, Policy { journal, ..Policy::default() });
+        plan.archive = Some(bed::archive("memory://"));
+        let (apply, applied) = bed::guard(&plan).await;
+        Self { direct, dry, journaled, tried, applied, guards: [dry_run, apply] }
+    }
+
+    async fn tear_down(self) {
+        for guard in self.guards {
+            guard.stop().await;
+        }
+        for name in [self.direct, self.dry, self.journaled].into_iter().flatten() {
+            database().ok("DeleteTable", &json!({"TableName": name})).await;
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_journaled_batch_returns_the_capacity_of_each_table_and_index() {
     let database = database();
@@ -72,27 +109,17 @@ async fn a_journaled_batch_returns_the_capacity_of_each_table_and_index() {
         ("INDEXES", JournalMode::Ahead),
         ("NONE", JournalMode::Strict),
     ] {
-        let [direct, dry, journaled] = ["direct", "dry", "journal"].map(|how| {
-            let name = fresh_name(how);
-            [format!("{name}-one"), format!("{name}-two")]
-        });
-        for name in [&direct, &dry, &journaled].into_iter().flatten() {
-            table(name).await;
-        }
-        let (dry_run, tried) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
-        let policy = Policy { journal: mode, ..Policy::default() };
-        let mut plan = bed::plan(Mode::Apply, policy);
-        plan.archive = Some(bed::archive("memory://"));
-        let (guard, applied) = bed::guard(&plan).await;
-        for (at, (operation, body)) in batches(level, &direct).into_iter().enumerate() {
-            let found = applied.ok(operation, &batches(level, &journaled)[at].1).await;
-            let found = capacity(&found, &journaled);
-            let of_dry_run = tried.ok(operation, &batches(level, &dry)[at].1).await;
-            assert_eq!(found, capacity(&of_dry_run, &dry), "{level} {operation}: as the dry run");
+        let three = Three::set_up(mode).await;
+        let Three { direct, dry, journaled, tried, applied, .. } = &three;
+        for (at, (operation, body)) in batches(level, direct).into_iter().enumerate() {
+            let found = applied.ok(operation, &batches(level, journaled)[at].1).await;
+            let found = capacity(&found, journaled);
+            let of_dry_run = tried.ok(operation, &batches(level, dry)[at].1).await;
+            assert_eq!(found, capacity(&of_dry_run, dry), "{level} {operation}: as the dry run");
             let expected = database.ok(operation, &body).await;
             // DynamoDB Local returns none for statements.
             if operation == "BatchWriteItem" {
-                assert_eq!(found, capacity(&expected, &direct), "{level} {operation}");
+                assert_eq!(found, capacity(&expected, direct), "{level} {operation}");
             }
             let named = found.iter().filter(|one| one.contains("TableName")).count();
             assert_eq!(
@@ -101,11 +128,7 @@ async fn a_journaled_batch_returns_the_capacity_of_each_table_and_index() {
                 "{level} {operation}: {found:?}"
             );
         }
-        dry_run.stop().await;
-        guard.stop().await;
-        for name in [direct, dry, journaled].into_iter().flatten() {
-            database.ok("DeleteTable", &json!({"TableName": name})).await;
-        }
+        three.tear_down().await;
     }
 }
 
@@ -150,33 +173,20 @@ async fn a_repeated_transaction_returns_the_capacity_of_its_read() {
         ("INDEXES", JournalMode::Cheap, 4),
         ("NONE", JournalMode::Ahead, 0),
     ] {
-        let [direct, dry, journaled] = ["direct", "dry", "journal"].map(|how| {
-            let name = fresh_name(how);
-            [format!("{name}-one"), format!("{name}-two")]
-        });
-        for name in [&direct, &dry, &journaled].into_iter().flatten() {
-            table(name).await;
-        }
-        let (dry_run, tried) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
-        let mut plan = bed::plan(Mode::Apply, Policy { journal: mode, ..Policy::default() });
-        plan.archive = Some(bed::archive("memory://"));
-        let (guard, applied) = bed::guard(&plan).await;
+        let three = Three::set_up(mode).await;
+        let Three { direct, dry, journaled, tried, applied, .. } = &three;
         let mut answers = Vec::new();
-        for (endpoint, tables) in [(&database, &direct), (&tried, &dry), (&applied, &journaled)] {
+        for (endpoint, tables) in [(&database, direct), (tried, dry), (applied, journaled)] {
             let request = under_token(level, tables);
             let first = endpoint.ok("TransactWriteItems", &request).await;
             let again = endpoint.ok("TransactWriteItems", &request).await;
             let (sums, found) = without_read_units(again);
-            assert_eq!(found, if tables == &direct { 0 } else { members }, "{level}");
+            assert_eq!(found, if tables == direct { 0 } else { members }, "{level}");
             assert!(level == "NONE" || capacity(&sums, tables) != capacity(&first, tables));
             answers.push(capacity(&sums, tables));
         }
         assert_eq!(answers[2], answers[0], "{level}: as the database");
         assert_eq!(answers[2], answers[1], "{level}: as the dry run");
-        dry_run.stop().await;
-        guard.stop().await;
-        for name in [direct, dry, journaled].into_iter().flatten() {
-            database.ok("DeleteTable", &json!({"TableName": name})).await;
-        }
+        three.tear_down().await;
     }
 }

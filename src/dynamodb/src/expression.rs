@@ -43,7 +43,7 @@ pub use reserved::is_reserved;
 pub use update::{Update, UpdateOutcome};
 
 pub(crate) use condition::{Node, Operand};
-pub(crate) use condition_check::{same_path, same_paths, wrong_bounds};
+pub(crate) use condition_check::{needs_path, same_path, same_paths, wrong_bounds};
 pub(crate) use key_clause::KeyClause;
 pub(crate) use update::{Action, SetValue, Target, Words};
 

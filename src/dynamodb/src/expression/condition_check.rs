@@ -35,11 +35,13 @@ pub(crate) fn function_node(cursor: &mut Cursor, call: &Call) -> Option<Node> {
     match call.arguments.as_slice() {
         [only] => one_operand(cursor, name, only),
         // Of one function with both mistakes AWS names this one.
-        [first, second] if same_paths(name, first, second).is_some() => {
-            check_distinct(cursor, name, first, second);
-            None
-        }
-        [first, second] => two_operands(cursor, name, first, second),
+        [first, second] => match same_paths(name, first, second) {
+            Some(same) => {
+                cursor.note(Rank::Distinct, same);
+                None
+            }
+            None => two_operands(cursor, name, first, second),
+        },
         _ => None,
     }
 }
@@ -53,10 +55,7 @@ fn one_operand(cursor: &mut Cursor, name: &str, operand: &Operand) -> Option<Nod
         return None;
     }
     let Operand::Path(path) = operand else {
-        cursor.note(
-            Rank::OperandType,
-            format!("Operator or function requires a document path; operator or function: {name}"),
-        );
+        cursor.note(Rank::OperandType, needs_path(name));
         return None;
     };
     Some(match name {
@@ -128,6 +127,11 @@ pub(crate) fn check_distinct(cursor: &mut Cursor, name: &str, first: &Operand, s
     if let Some(same) = same_paths(name, first, second) {
         cursor.note(Rank::Distinct, same);
     }
+}
+
+/// What is wrong where a function's operand is not a path.
+pub(crate) fn needs_path(name: &str) -> String {
+    format!("Operator or function requires a document path; operator or function: {name}")
 }
 
 /// What is wrong where two operands are one path.

@@ -1,6 +1,6 @@
 //! The grammar of UpdateExpressions.
 
-use super::condition_check::same_path;
+use super::condition_check::{needs_path, same_path};
 use super::cursor::{Cursor, Rank, Result};
 use super::function::{UPDATE_FUNCTIONS, operands_of};
 use super::projection::note_related;
@@ -205,10 +205,7 @@ fn function(cursor: &mut Cursor) -> Result<SetValue> {
         }
         SetValue::IfNotExists(path, Box::new(second))
     } else {
-        cursor.note(
-            Rank::UpdateOperand,
-            format!("Operator or function requires a document path; operator or function: {name}"),
-        );
+        cursor.note(Rank::UpdateOperand, needs_path(name));
         nothing()
     })
 }

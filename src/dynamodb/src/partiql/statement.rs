@@ -9,7 +9,8 @@ use super::token::TokenKind;
 use super::{Delete, Insert, Returning, Select, Statement, UpdateStatement, output_name};
 use crate::error::ServiceError;
 use crate::expression::{
-    Action, Condition, Path, PathRelation, SetValue, Target, Update, Words, relation, same_path,
+    Action, Condition, Path, PathRelation, SetValue, Target, Update, Words, needs_path, relation,
+    same_path,
 };
 use crate::value::{AttributeType, AttributeValue};
 
@@ -290,10 +291,7 @@ fn term(cursor: &mut Cursor) -> Result<SetValue> {
     if is_call(cursor, IF_NOT_EXISTS) {
         let [first, second] = arguments(cursor)?;
         let SetValue::Path(path) = first else {
-            return Err(ServiceError::validation(format!(
-                "Operator or function requires a document path; operator or function: \
-                 {IF_NOT_EXISTS}"
-            )));
+            return Err(ServiceError::validation(needs_path(IF_NOT_EXISTS)));
         };
         if let SetValue::Path(other) = &second
             && let Some(same) = same_path(IF_NOT_EXISTS, &path, other)
