@@ -190,3 +190,37 @@ async fn a_repeated_transaction_returns_the_capacity_of_its_read() {
         three.tear_down().await;
     }
 }
+
+/// A transaction that a token repeats writes nothing, so it is in no item collection. DynamoDB
+/// Local returns none of the first call either.
+#[tokio::test]
+async fn a_repeated_transaction_returns_no_item_collections() {
+    let (database, name) = (database(), fresh_name("collections"));
+    let key = |sort: &str| {
+        json!([
+            {"AttributeName": "id", "KeyType": "HASH"}, {"AttributeName": sort, "KeyType": "RANGE"},
+        ])
+    };
+    let defined =
+        ["id", "pos", "by"].map(|name| json!({"AttributeName": name, "AttributeType": "S"}));
+    let request = json!({
+        "TableName": &name, "BillingMode": "PAY_PER_REQUEST", "KeySchema": key("pos"),
+        "AttributeDefinitions": defined,
+        "LocalSecondaryIndexes": [
+            {"IndexName": "local", "KeySchema": key("by"), "Projection": {"ProjectionType": "ALL"}},
+        ],
+    });
+    database.ok("CreateTable", &request).await;
+    let (guard, tried) = bed::guard(&bed::plan(Mode::DryRun, Policy::default())).await;
+    let item = json!({"id": {"S": "a"}, "pos": {"S": "1"}});
+    let request = json!({
+        "ReturnItemCollectionMetrics": "SIZE", "ClientRequestToken": "once",
+        "TransactItems": [{"Put": {"TableName": &name, "Item": item}}],
+    });
+    let first = tried.ok("TransactWriteItems", &request).await;
+    let collections = &first["ItemCollectionMetrics"][&name];
+    assert_eq!(collections[0]["ItemCollectionKey"], json!({"id": {"S": "a"}}), "{first}");
+    assert_eq!(tried.ok("TransactWriteItems", &request).await, json!({}));
+    guard.stop().await;
+    database.ok("DeleteTable", &json!({"TableName": name})).await;
+}

@@ -22,7 +22,7 @@ use crate::overlay::state::table::Table;
 use crate::overlay::state::table::View;
 use crate::overlay::write::calls::{add_units, insert_capacities};
 use crate::overlay::write::item::Write;
-use crate::overlay::write::transaction::{Get, all_or_canceled};
+use crate::overlay::write::transaction::{Get, Told, all_or_canceled};
 
 /// What one statement of a batch comes to.
 enum Member {
@@ -173,7 +173,8 @@ impl Overlay {
             }));
         }
         let writes = all_or_canceled(writes)?;
-        let mut answer = self.write_together(&writes, token.as_ref(), capacity).await?;
+        let told = Told { capacity, collections: false };
+        let mut answer = self.write_together(&writes, token.as_ref(), told).await?;
         answer.insert("Responses".into(), json!([]));
         Ok(Value::Object(answer))
     }

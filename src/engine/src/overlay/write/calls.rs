@@ -130,9 +130,12 @@ pub fn insert_capacities(
 }
 
 /// Puts the item collections that writes were in into an answer, each once, by table.
-pub fn insert_collections(answer: &mut Map<String, Value>, writes: &[Write]) {
+pub fn insert_collections<'w>(
+    answer: &mut Map<String, Value>,
+    writes: impl IntoIterator<Item = &'w Write>,
+) {
     let mut told: Map<String, Value> = Map::new();
-    for write in writes.iter().filter(|write| write.table.schema.has_local_indexes()) {
+    for write in writes.into_iter().filter(|write| write.table.schema.has_local_indexes()) {
         let one = collection_metrics(write);
         let of_table = told.entry(write.table.schema.name.clone()).or_insert_with(|| json!([]));
         if let Value::Array(known) = of_table

@@ -48,6 +48,14 @@ impl Tokens {
     }
 }
 
+/// What the answer to a transaction of writes tells, if they are done.
+#[derive(Clone, Copy, Debug)]
+pub struct Told {
+    pub capacity: CapacityLevel,
+    /// Whether it tells the item collections that were written in.
+    pub collections: bool,
+}
+
 /// One Get of a TransactGetItems, or one SELECT of an ExecuteTransaction.
 pub struct Get {
     pub table: Arc<Table>,
@@ -59,13 +67,9 @@ pub struct Get {
 impl Overlay {
     pub async fn transact_write(&self, request: TransactWrite) -> Result<Value, Fault> {
         let TransactWrite { actions, token, capacity, collection_metrics } = request;
-        let mut writes = self.writes(actions).await?;
-        let mut answer = self.write_together(&writes, token.as_ref(), capacity).await?;
-        if collection_metrics {
-            writes.retain(|write| write.item.changes());
-            insert_collections(&mut answer, &writes);
-        }
-        Ok(Value::Object(answer))
+        let writes = self.writes(actions).await?;
+        let told = Told { capacity, collections: collection_metrics };
+        self.write_together(&writes, token.as_ref(), told).await.map(Value::Object)
     }
 
     /// Carries out all of a transaction's writes, or none.
@@ -73,11 +77,12 @@ impl Overlay {
         &self,
         writes: &[Write],
         token: Option<&ClientToken>,
-        level: CapacityLevel,
+        told: Told,
     ) -> Result<Map<String, Value>, Fault> {
         refuse_twice(writes.iter().map(Write::place))?;
         self.look_at_all(writes.iter().map(Write::place)).await?;
 
+        let mut answer = Map::new();
         let mut used: Vec<(Arc<Table>, Units)> = Vec::new();
         let kind = match self.commit_once(token, writes)? {
             // The first call did it; this one reads the items, and changes nothing.
@@ -90,11 +95,14 @@ impl Overlay {
                     self.tally().write_units(units.total());
                     add_units(&mut used, &write.table, &units);
                 }
+                if told.collections {
+                    let changes = writes.iter().filter(|write| write.item.changes());
+                    insert_collections(&mut answer, changes);
+                }
                 TransactionUnits::Write
             }
         };
-        let mut answer = Map::new();
-        insert_capacities(&mut answer, &used, level, kind);
+        insert_capacities(&mut answer, &used, told.capacity, kind);
         Ok(answer)
     }
 
