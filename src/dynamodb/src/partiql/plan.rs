@@ -1,5 +1,6 @@
 //! Derives from a statement's WHERE clause which item is written, or which items are read.
 
+mod branch;
 mod overlap;
 
 use super::{Delete, PARTITIONS_MAX, Select, UpdateStatement};
@@ -10,6 +11,7 @@ use crate::expression::{
 use crate::schema::{ItemKey, KeyAttribute, KeySchema, TableSchema};
 use crate::value::{AttributeValue, Item};
 
+use branch::{Branch, branches, partition};
 use overlap::check_no_overlap;
 
 type Result<T> = std::result::Result<T, ServiceError>;
@@ -39,9 +41,12 @@ impl Select {
             let clauses = clauses.into_iter().chain(sort.iter().cloned()).collect();
             KeyExpression::of(clauses).for_keys(keys)
         };
-        let partitions: Option<Vec<KeyCondition>> = partitions(&parts, keys)?
+        let mut partitions: Option<Vec<KeyCondition>> = partitions(&parts, keys)?
             .map(|partitions| partitions.into_iter().map(query).collect())
             .transpose()?;
+        if let (None, Some(condition)) = (&partitions, &self.condition) {
+            partitions = partitions_of_branches(condition, keys)?;
+        }
         self.check_order(keys, partitions.is_some())?;
         if let Some(condition) = &self.condition {
             check_no_overlap(condition, keys)?;
@@ -259,17 +264,17 @@ fn partitions(parts: &[&Node], keys: &KeySchema) -> Result<Option<Vec<Vec<KeyCla
     let mut found: Vec<Vec<KeyClause>> = vec![Vec::new()];
     for key in &keys.partition {
         let Some(mut values) = values(parts, key) else { return Ok(None) };
+        // Of an OR: elsewhere they are refused.
+        if !values.iter().all(|value| fits(value, key)) {
+            return Ok(None);
+        }
         let mut seen = Vec::new();
         values.retain(|value| {
             let new = !seen.contains(value);
             seen.push(value);
             new
         });
-        if found.len() * values.len() > PARTITIONS_MAX {
-            return Err(ServiceError::validation(
-                "Too many decomposed read operations for a given query.",
-            ));
-        }
+        check_reads(found.len() * values.len())?;
         found = found
             .iter()
             .flat_map(|clauses| {
@@ -284,11 +289,52 @@ fn partitions(parts: &[&Node], keys: &KeySchema) -> Result<Option<Vec<Vec<KeyCla
     Ok(Some(found))
 }
 
-/// Conditions on the sort attributes that a query can take: equalities, then at most one range.
+/// The partitions that an OR names by its branches (`p = 'a' AND s = 1 OR p = 'b' AND s = 2`);
+/// `None` when a branch names none, or with a value that no key has. A partition that several
+/// branches name is read once, whole.
+fn partitions_of_branches(
+    condition: &Condition,
+    keys: &KeySchema,
+) -> Result<Option<Vec<KeyCondition>>> {
+    let Some(branches) = branches(&condition.root, keys) else { return Ok(None) };
+    let mut found: Vec<(Vec<KeyClause>, Vec<KeyClause>)> = Vec::new();
+    for branch in &branches {
+        let Some(partition) = partition(branch, keys) else { return Ok(None) };
+        match found.iter_mut().find(|(known, _)| *known == partition) {
+            Some((_, sort)) => sort.clear(),
+            None => found.push((partition, sort_clauses_of_branch(branch, keys))),
+        }
+    }
+    check_reads(found.len())?;
+    let query = |(partition, sort): (Vec<KeyClause>, Vec<KeyClause>)| {
+        KeyExpression::of([partition, sort].concat()).for_keys(keys).ok()
+    };
+    Ok(found.into_iter().map(query).collect())
+}
+
+fn check_reads(count: usize) -> Result<()> {
+    if count <= PARTITIONS_MAX {
+        return Ok(());
+    }
+    Err(ServiceError::validation("Too many decomposed read operations for a given query."))
+}
+
 fn sort_clauses(parts: &[&Node], keys: &KeySchema) -> Vec<KeyClause> {
+    sort_clauses_by(keys, |key| parts.iter().find_map(|part| sort_condition(part, key)))
+}
+
+fn sort_clauses_of_branch(branch: &Branch<'_>, keys: &KeySchema) -> Vec<KeyClause> {
+    sort_clauses_by(keys, |key| branch.iter().find_map(|part| part.sort_condition(key)))
+}
+
+/// Conditions on the sort attributes that a query can take: equalities, then at most one range.
+fn sort_clauses_by(
+    keys: &KeySchema,
+    condition_on: impl Fn(&KeyAttribute) -> Option<SortCondition>,
+) -> Vec<KeyClause> {
     let mut found = Vec::new();
     for key in &keys.sort {
-        let condition = parts.iter().find_map(|part| sort_condition(part, key));
+        let condition = condition_on(key);
         let Some(condition) = condition else { break };
         let is_equality = matches!(condition, SortCondition::Compare(Comparator::Eq, _));
         found.push(KeyClause { name: key.name.clone(), condition });
@@ -395,6 +441,14 @@ mod tests {
             ("WHERE p = 'a' AND (s BETWEEN 1 AND 2 AND x = 1)", "1 queries, 1 with a range"),
             ("WHERE p = 'a' AND s <> 1", "1 queries, 0 with a range"),
             ("WHERE p IN ['a', 'b'] AND s = 1", "2 queries, 2 with a range"),
+            ("WHERE p = 'a' AND s = 1 OR p = 'b' AND s = 2", "2 queries, 2 with a range"),
+            ("WHERE p = 'a' AND s = 1 OR p = 'b'", "2 queries, 1 with a range"),
+            ("WHERE p = 'a' AND s = 1 OR p = 'a' AND s = 2", "1 queries, 0 with a range"),
+            ("WHERE (p = 'a' OR p = 'b') AND s > 1 OR p = 'c'", "3 queries, 2 with a range"),
+            ("WHERE p = 'a' OR p = 1", "scan"),
+            ("WHERE p = 'a' AND s = 1 OR s = 2", "scan"),
+            ("WHERE p = 'a' AND s = 1 OR p = 1 AND s = 2", "scan"),
+            ("WHERE p = 'a' AND p = 'b' OR p = 'c' AND s = 1", "scan"),
         ] {
             check_plan(clause, expected);
         }
@@ -421,7 +475,11 @@ mod tests {
             format!("WHERE p IN [{}]", values.join(", "))
         };
         check_plan(&list(50), "50 queries, 0 with a range");
-        check_plan(&list(51), "Too many decomposed read operations for a given query.");
+        let too_many = "Too many decomposed read operations for a given query.";
+        check_plan(&list(51), too_many);
+        let branches: Vec<String> =
+            (0..51).map(|value| format!("p = '{value}' AND s = 1")).collect();
+        check_plan(&format!("WHERE {}", branches.join(" OR ")), too_many);
     }
 
     #[test]
