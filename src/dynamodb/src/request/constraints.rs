@@ -219,18 +219,22 @@ fn keeps(rule: Rule, value: &Value) -> bool {
         Rule::TableName => value.as_str().is_some_and(|name| {
             is_arn(name) || (is_name(name) && name.len() <= *NAME_LENGTH.end())
         }),
-        Rule::TableKeys => value.as_object().is_some_and(|tables| {
-            let fits = |name: &String| NAME_LENGTH.contains(&name.len()) && is_name(name);
-            tables.keys().all(|name| is_arn(name) || fits(name))
-        }),
+        Rule::TableKeys => value
+            .as_object()
+            .is_some_and(|tables| tables.keys().all(|name| is_arn(name) || is_full_name(name))),
         Rule::ListLengths(least, most) => value
             .as_object()
             .is_some_and(|lists| lists.values().all(|list| (least..=most).contains(&length(list)))),
     }
 }
 
+/// Whether a table or an index can have this name.
+pub(super) fn is_full_name(name: &str) -> bool {
+    NAME_LENGTH.contains(&name.len()) && is_name(name)
+}
+
 /// ARNs are checked where it is decided whose they are.
-fn is_arn(name: &str) -> bool {
+pub(super) fn is_arn(name: &str) -> bool {
     name.starts_with("arn:")
 }
 

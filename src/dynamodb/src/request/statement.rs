@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::constraints::{is_arn, is_full_name};
 use super::members::{CapacityLevel, count, flag, given, listed, shows_on_failure, text};
 use crate::error::{ErrorCode, ServiceError};
 use crate::idempotency::ClientToken;
@@ -63,7 +64,8 @@ impl StatementRequest {
         // A value that is wrong is the request's error, in a batch too.
         let parameters: Vec<AttributeValue> = parameters.collect::<Result<_>>()?;
         let text = text(body, "Statement").unwrap_or_default();
-        let (statement, selects) = (Statement::parse(text, &parameters), is_select(text));
+        let statement = Statement::parse(text, &parameters).and_then(of_possible_table);
+        let selects = is_select(text);
         let shows_on_failure = shows_on_failure(body);
         Ok(Self { statement, selects, consistent, shows_on_failure })
     }
@@ -77,6 +79,26 @@ impl StatementRequest {
     pub fn is_unknown(&self) -> bool {
         self.statement.is_err() && !self.reads()
     }
+}
+
+/// The statement, if its table and index can have their names. An INSERT just finds no such table
+/// (DynamoDB Local 3.1.0; AWS's documentation is silent).
+fn of_possible_table(statement: Statement) -> Result<Statement> {
+    let index = match &statement {
+        Statement::Select(select) | Statement::Exists(select) => select.index.as_deref(),
+        Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_) => None,
+    };
+    let table = statement.table();
+    if (is_arn(table) || is_full_name(table)) && index.is_none_or(is_full_name) {
+        return Ok(statement);
+    }
+    if matches!(statement, Statement::Insert(_)) {
+        return Err(ServiceError::table_not_found());
+    }
+    Err(ServiceError::validation(
+        "Table name should be within the length [3, 255] and only contain 'a-z', 'A-Z', '0-9', \
+         '-', '_', '.'.",
+    ))
 }
 
 /// Whether a text is one statement that cannot write. Comments, which others may end elsewhere, and
@@ -139,6 +161,28 @@ fn statements(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_statement_is_about_a_table_that_can_be() {
+        let long = "x".repeat(256);
+        let unnameable = "Table name should be within the length [3, 255] and only contain 'a-z', \
+                          'A-Z', '0-9', '-', '_', '.'.";
+        for (text, expected) in [
+            ("SELECT * FROM cars", None),
+            ("SELECT * FROM cars.ix1", None),
+            ("SELECT * FROM \"arn:aws:dynamodb:eu-west-1:1:table/cars\"", None),
+            ("SELECT * FROM t", Some(unnameable)),
+            ("SELECT * FROM cars.i", Some(unnameable)),
+            (&format!("SELECT * FROM {long}"), Some(unnameable)),
+            ("UPDATE \"a b c\" SET n = 1 WHERE id = 1", Some(unnameable)),
+            ("DELETE FROM t WHERE id = 1", Some(unnameable)),
+            ("EXISTS(SELECT * FROM t WHERE id = 1 AND n = 1)", Some(unnameable)),
+            ("INSERT INTO t VALUE {'id': 1}", Some("Requested resource not found")),
+        ] {
+            let found = Statement::parse(text, &[]).and_then(of_possible_table);
+            assert_eq!(found.err().map(|error| error.message).as_deref(), expected, "{text}");
+        }
+    }
 
     #[test]
     fn a_select_is_one_statement_that_begins_as_one() {
