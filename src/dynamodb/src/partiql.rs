@@ -15,6 +15,7 @@ mod cursor;
 mod item;
 mod keywords;
 mod literal;
+mod no_item;
 mod plan;
 mod several;
 mod statement;
@@ -25,6 +26,7 @@ use crate::expression::{Condition, Path, Step, Update};
 use crate::schema::{ItemKey, TableSchema};
 use crate::value::{AttributeValue, Item};
 
+pub use no_item::NoItem;
 pub use plan::ReadPlan;
 pub use several::{
     BATCH_STATEMENTS_MAX, TRANSACTION_STATEMENTS_MAX, check_batch, check_count, check_transaction,
@@ -158,8 +160,10 @@ impl Select {
         if self.index.is_some() {
             return Ok(None);
         }
-        let found = plan::key_and_rest(self.condition.as_ref(), table)?;
-        Ok(found.and_then(|(key, rest)| rest.is_none().then_some(key)))
+        match plan::key_and_rest(self.condition.as_ref(), table)? {
+            Some((key, None)) => ItemKey::from_key(table, &key).map(Some),
+            Some((_, Some(_))) | None => Ok(None),
+        }
     }
 
     /// What is returned of an item: each value under its path's last name (`a.b` gives `b`), which

@@ -1,6 +1,7 @@
 //! What a statement does to the one item that it names: a write, or the check of an EXISTS. The
 //! same for whoever carries it out; nothing is read or written here.
 
+use super::no_item::NoItem;
 use super::plan::{named_key, wrong_key_type};
 use super::{Returning, Statement};
 use crate::error::ServiceError;
@@ -11,7 +12,7 @@ use crate::value::Item;
 
 impl Statement {
     /// What it does to its item; SELECT does nothing to any.
-    pub fn on_item(self, table: &TableSchema) -> Result<ItemWrite, ServiceError> {
+    pub fn on_item(self, table: &TableSchema) -> Result<ItemWrite, NoItem> {
         let write = |(key, condition): (ItemKey, Option<Condition>), change, presence| ItemWrite {
             key,
             change,
@@ -39,11 +40,11 @@ impl Statement {
             }
             Self::Exists(select) => match select.key(table)? {
                 key @ (_, Some(_)) => Ok(write(key, Change::Check, Presence::Required)),
-                (_, None) => Err(ServiceError::validation(
+                (_, None) => Err(NoItem::unnamed(
                     "EXISTS() must contain a single item read with additional condition",
                 )),
             },
-            Self::Select(_) => Err(ServiceError::validation("The statement does nothing to items")),
+            Self::Select(_) => Err(NoItem::unnamed("The statement does nothing to items")),
         }
     }
 }
@@ -77,22 +78,22 @@ impl Returning {
 }
 
 /// The key of a new item, with INSERT's own words where it has none.
-fn inserted_key(item: &Item, table: &TableSchema) -> Result<ItemKey, ServiceError> {
+fn inserted_key(item: &Item, table: &TableSchema) -> Result<ItemKey, NoItem> {
     for key in table.keys.attributes() {
         match item.get(&key.name) {
             None => {
-                return Err(ServiceError::validation(format!(
+                return Err(NoItem::unnamed(&format!(
                     "Key attribute should be present in the item: Key {}",
                     key.name
                 )));
             }
             Some(value) if value.kind() != key.kind.attribute_type() => {
-                return Err(wrong_key_type(key));
+                return Err(NoItem::Unnamed(wrong_key_type(key)));
             }
             Some(_) => {}
         }
     }
-    table.check_item(item)
+    table.check_item(item).map_err(NoItem::Unfit)
 }
 
 #[cfg(test)]
@@ -109,7 +110,7 @@ mod tests {
         .unwrap()
     }
 
-    fn on_item(text: &str) -> Result<ItemWrite, ServiceError> {
+    fn on_item(text: &str) -> Result<ItemWrite, NoItem> {
         Statement::parse(text, &[]).unwrap().on_item(&table())
     }
 
@@ -142,7 +143,19 @@ mod tests {
                 "Where clause does not contain a mandatory equality on all key attributes",
             ),
         ] {
-            assert_eq!(on_item(text).unwrap_err().message, expected, "{text}");
+            assert_eq!(on_item(text), Err(NoItem::unnamed(expected)), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_item_that_no_table_can_hold_is_named() {
+        for text in [
+            "INSERT INTO t VALUE {'p': ''}",
+            "UPDATE t SET n = 1 WHERE p = ''",
+            "DELETE FROM t WHERE p = '' AND n = 1",
+        ] {
+            let Err(NoItem::Unfit(error)) = on_item(text) else { panic!("{text}") };
+            assert!(error.message.contains("cannot contain an empty string value"), "{error:?}");
         }
     }
 }

@@ -3,6 +3,7 @@
 mod branch;
 mod overlap;
 
+use super::no_item::NoItem;
 use super::{Delete, PARTITIONS_MAX, Select, UpdateStatement};
 use crate::error::ServiceError;
 use crate::expression::{
@@ -15,6 +16,9 @@ use branch::{Branch, branches, partition};
 use overlap::check_no_overlap;
 
 type Result<T> = std::result::Result<T, ServiceError>;
+
+/// The key of the one item that a statement is about, and the condition it must meet.
+type KeyAndRest = (ItemKey, Option<Condition>);
 
 /// What a SELECT reads. Of what is read, only what meets its whole condition is returned.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,7 +70,7 @@ impl Select {
     }
 
     /// The key of the one item that EXISTS checks, and the condition it must meet.
-    pub fn key(&self, table: &TableSchema) -> Result<(ItemKey, Option<Condition>)> {
+    pub fn key(&self, table: &TableSchema) -> std::result::Result<KeyAndRest, NoItem> {
         full_key(self.condition.as_ref(), table)
     }
 
@@ -96,39 +100,37 @@ impl Select {
 
 impl UpdateStatement {
     /// The key of the item, and what else it must meet.
-    pub fn key(&self, table: &TableSchema) -> Result<(ItemKey, Option<Condition>)> {
+    pub fn key(&self, table: &TableSchema) -> std::result::Result<KeyAndRest, NoItem> {
         full_key(self.condition.as_ref(), table)
     }
 }
 
 impl Delete {
     /// The key of the item, and what else it must meet.
-    pub fn key(&self, table: &TableSchema) -> Result<(ItemKey, Option<Condition>)> {
+    pub fn key(&self, table: &TableSchema) -> std::result::Result<KeyAndRest, NoItem> {
         full_key(self.condition.as_ref(), table)
     }
 }
 
 /// The key that a statement must give, and what else it says.
-pub(super) fn full_key(
+fn full_key(
     condition: Option<&Condition>,
     table: &TableSchema,
-) -> Result<(ItemKey, Option<Condition>)> {
-    let found = key_and_rest(condition, table)?.ok_or_else(|| {
-        ServiceError::validation(
-            "Where clause does not contain a mandatory equality on all key attributes",
-        )
+) -> std::result::Result<KeyAndRest, NoItem> {
+    let found = key_and_rest(condition, table).map_err(NoItem::Unnamed)?;
+    let (key, rest) = found.ok_or_else(|| {
+        NoItem::unnamed("Where clause does not contain a mandatory equality on all key attributes")
     })?;
-    let key = found.0.to_item();
     for part in condition.map(|condition| conjuncts(&condition.root)).unwrap_or_default() {
         let Some((name, value)) = equality(part) else { continue };
         if key.get(name).is_some_and(|given| given != value) {
-            return Err(ServiceError::validation(format!(
+            return Err(NoItem::unnamed(&format!(
                 "Multiple conditions on same key {name}. Only single item Update/Insert/Delete \
                  are supported"
             )));
         }
     }
-    Ok(found)
+    Ok((ItemKey::from_key(table, &key).map_err(NoItem::Unfit)?, rest))
 }
 
 /// The equalities with all key attributes, outside any OR and NOT, and the rest of the condition;
@@ -136,7 +138,7 @@ pub(super) fn full_key(
 pub(super) fn key_and_rest(
     condition: Option<&Condition>,
     table: &TableSchema,
-) -> Result<Option<(ItemKey, Option<Condition>)>> {
+) -> Result<Option<(Item, Option<Condition>)>> {
     let mut key = Item::new();
     let mut rest = Vec::new();
     for part in condition.map(|condition| conjuncts(&condition.root)).unwrap_or_default() {
@@ -156,7 +158,7 @@ pub(super) fn key_and_rest(
         }
     }
     let rest = (!rest.is_empty()).then_some(Condition { root: Node::And(rest) });
-    Ok(Some((ItemKey::from_key(table, &key)?, rest)))
+    Ok(Some((key, rest)))
 }
 
 /// The key attributes that a condition compares with a value, outside any OR and NOT.
@@ -422,7 +424,7 @@ mod tests {
         let Ok(Statement::Delete(delete)) = Statement::parse(&text, &[]) else { panic!("{text}") };
         let shown = match delete.key(&table()) {
             Ok((key, rest)) => format!("{key}{}", if rest.is_some() { " and more" } else { "" }),
-            Err(error) => error.message,
+            Err(error) => ServiceError::from(error).message,
         };
         assert_eq!(shown, expected, "{clause}");
     }
@@ -522,11 +524,10 @@ mod tests {
         check_key("p = 'a' AND s = 1", "p (S), s (N)");
         check_key("s = 1 AND (p = 'a' AND x = 2)", "p (S), s (N) and more");
         check_key("p = 'a' AND s = 1 AND p = 'a'", "p (S), s (N) and more");
-        check_key(
-            "p = 'a' AND s = 1 AND p = 'b'",
-            "Multiple conditions on same key p. Only single item Update/Insert/Delete are \
-             supported",
-        );
+        let twice = "Multiple conditions on same key p. Only single item Update/Insert/Delete are \
+                     supported";
+        check_key("p = 'a' AND s = 1 AND p = 'b'", twice);
+        check_key("p = '' AND s = 1 AND p = 'b'", twice);
         let missing = "Where clause does not contain a mandatory equality on all key attributes";
         check_key("p = 'a'", missing);
         check_key("p = 'a' AND s > 1", missing);

@@ -1,7 +1,7 @@
 //! What DynamoDB allows in one BatchExecuteStatement or ExecuteTransaction, as far as the
 //! statements' own words tell it.
 
-use super::Statement;
+use super::{NoItem, Statement};
 use crate::error::ServiceError;
 use crate::item_write::ItemWrite;
 use crate::schema::TableSchema;
@@ -74,18 +74,20 @@ pub fn check_transaction(statements: &[&Statement]) -> Result<(), ServiceError> 
 }
 
 /// What a transaction's statement does to its item. What is wrong with a write is a reason for
-/// which the transaction is canceled; an empty key, and what is wrong with an EXISTS, are the
-/// request's error.
+/// which the transaction is canceled; an empty key of an item that is named, and what is wrong with
+/// an EXISTS, are the request's error.
 pub fn on_item_in_transaction(
     at: usize,
     statement: Statement,
     table: &TableSchema,
 ) -> Result<Result<ItemWrite, ServiceError>, ServiceError> {
-    statement.check_no_empty_keys(table)?;
+    let no_empty_keys = statement.check_no_empty_keys(table);
     let exists = matches!(statement, Statement::Exists(_));
     match statement.on_item(table) {
-        Err(error) if exists => Err(in_transaction(at, &error.message)),
-        on_item => Ok(on_item),
+        Err(why) if exists => Err(in_transaction(at, &ServiceError::from(why).message)),
+        Err(NoItem::Unnamed(error)) => Ok(Err(error)),
+        Err(NoItem::Unfit(error)) => no_empty_keys.map(|()| Err(error)),
+        Ok(write) => no_empty_keys.map(|()| Ok(write)),
     }
 }
 

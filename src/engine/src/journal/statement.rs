@@ -7,7 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::item_write::ItemWrite;
-use dm_dynamodb::partiql::{Statement, on_item_in_transaction};
+use dm_dynamodb::partiql::{NoItem, Statement, on_item_in_transaction};
 use dm_dynamodb::request::{
     self, CapacityLevel, Execute, ExecuteBatch, ExecuteTransaction, Request, STATEMENTS,
     StatementRequest,
@@ -65,7 +65,7 @@ impl Journal {
     ) -> Result<Bytes, Fault> {
         let statement = one.statement?;
         let table = self.images.table(statement.table()).await?;
-        let write = on_item(statement, &table, one.shows_on_failure)?;
+        let write = on_item(statement, &table, one.shows_on_failure).map_err(ServiceError::from)?;
         let prepared = Arc::new(Prepared::of_statement(write, table, body)?);
         let mut answer = self.execute(&prepared).await?;
         let items: Vec<Value> = answer.remove("Item").into_iter().collect();
@@ -182,15 +182,15 @@ impl Journal {
             Ok(table) => table,
             Err(fault) => return unnamed(fault),
         };
+        let name = Some(table.name.clone());
+        let named = |error: ServiceError| Refusal { table: name, fault: error.into() };
         match on_item(statement, &table, one.shows_on_failure) {
             Ok(write) => {
-                let named = Some(table.name.clone());
                 let prepared = Prepared::of_statement(write, table, body);
-                Ok(prepared
-                    .map(Arc::new)
-                    .map_err(|error| Refusal { table: named, fault: error.into() }))
+                Ok(prepared.map(Arc::new).map_err(named))
             }
-            Err(error) => unnamed(error.into()),
+            Err(NoItem::Unnamed(error)) => unnamed(error.into()),
+            Err(NoItem::Unfit(error)) => Ok(Err(named(error))),
         }
     }
 
@@ -240,7 +240,7 @@ fn on_item(
     statement: Statement,
     table: &TableSchema,
     shows_on_failure: bool,
-) -> Result<ItemWrite, ServiceError> {
+) -> Result<ItemWrite, NoItem> {
     let write = statement.on_item(table)?;
     Ok(ItemWrite { shows_on_failure, ..write })
 }

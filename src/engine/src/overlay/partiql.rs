@@ -30,7 +30,7 @@ impl Overlay {
             Statement::Exists(_) => return Err(exists_alone().into()),
             statement @ (Statement::Insert(_) | Statement::Update(_) | Statement::Delete(_)) => {
                 let table = self.schemas().table_of_items(statement.table()).await?;
-                (statement.on_item(&table.schema)?, table)
+                (statement.on_item(&table.schema).map_err(ServiceError::from)?, table)
             }
         };
         item.check_keys(&table.schema)?;

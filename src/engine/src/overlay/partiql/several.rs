@@ -6,7 +6,7 @@ use std::sync::Arc;
 use dm_dynamodb::error::ServiceError;
 use dm_dynamodb::expression::Projection;
 use dm_dynamodb::item_write::ItemWrite;
-use dm_dynamodb::partiql::{Select, Statement, in_transaction, on_item_in_transaction};
+use dm_dynamodb::partiql::{NoItem, Select, Statement, in_transaction, on_item_in_transaction};
 use dm_dynamodb::request::{self, ExecuteBatch, ExecuteTransaction, StatementRequest};
 use dm_dynamodb::schema::ItemKey;
 use dm_dynamodb::value::{Item, item_size, item_to_json};
@@ -110,14 +110,16 @@ impl Overlay {
                 Err(error) => unnamed(error),
             };
         }
+        let named = |error| Ok(Err(Refusal { table: Some(table.schema.name.clone()), error }));
         let item = match statement.on_item(&table.schema) {
             Ok(item) => ItemWrite { shows_on_failure, ..item },
-            Err(error) => return unnamed(error),
+            Err(NoItem::Unnamed(error)) => return unnamed(error),
+            Err(NoItem::Unfit(error)) => return named(error),
         };
-        Ok(match item.check_keys(&table.schema) {
-            Ok(()) => Ok(Member::Write(Write { table, item })),
-            Err(error) => Err(Refusal { table: Some(table.schema.name.clone()), error }),
-        })
+        match item.check_keys(&table.schema) {
+            Ok(()) => Ok(Ok(Member::Write(Write { table, item }))),
+            Err(error) => named(error),
+        }
     }
 
     async fn read_member(
@@ -158,7 +160,7 @@ impl Overlay {
         }
         if statements.iter().any(|(statement, _)| matches!(statement, Statement::Select(_))) {
             let statements = statements.into_iter().map(|(statement, _)| statement);
-            let gets = gets(statements, tables)?;
+            let gets = all_or_canceled(gets(statements, tables)?)?;
             return self.read_together(&gets, capacity).await;
         }
         let mut writes = Vec::new();
@@ -180,22 +182,26 @@ impl Overlay {
     }
 }
 
+/// What a transaction's SELECTs read. A key that its table cannot hold is a reason for which the
+/// transaction is canceled; none at all is the request's error.
 fn gets(
     statements: impl Iterator<Item = Statement>,
     tables: Vec<Arc<Table>>,
-) -> Result<Vec<Get>, ServiceError> {
+) -> Result<Vec<Result<Get, ServiceError>>, ServiceError> {
     let mut gets = Vec::new();
     for (at, (statement, table)) in statements.zip(tables).enumerate() {
         // Transactions do not mix, so there are no others.
         let Statement::Select(select) = statement else { continue };
-        let key = select.single_item(&table.schema)?.ok_or_else(|| {
-            in_transaction(
-                at,
-                "Select statements within ExecuteTransaction must specify the primary key in the \
-                 where clause.",
-            )
-        })?;
-        gets.push(Get { table, key, shown: shown(select) });
+        let key = match select.single_item(&table.schema) {
+            Ok(None) => {
+                let why = "Select statements within ExecuteTransaction must specify the primary \
+                           key in the where clause.";
+                return Err(in_transaction(at, why));
+            }
+            Ok(Some(key)) => Ok(key),
+            Err(error) => Err(error),
+        };
+        gets.push(key.map(|key| Get { table, key, shown: shown(select) }));
     }
     Ok(gets)
 }
