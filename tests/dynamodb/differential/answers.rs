@@ -51,10 +51,10 @@ pub async fn answer(step: &Step, names: &Names, endpoint: &Endpoint) -> String {
     };
     let text = names.take_out_of(&answer.to_string());
     let mut answer: Value = serde_json::from_str(&text).unwrap();
+    sort_sets(&mut answer);
     if status != 200 {
         return error(&answer);
     }
-    sort_sets(&mut answer);
     if step.operation.contains("Execute") {
         comparable(&mut answer);
     }
