@@ -157,7 +157,7 @@ impl Scene {
         self.run_part_until(None, point, start, program).await
     }
 
-    /// The same of one part of the run. The guard has a runtime of its own, which ends with it, as a
+    /// The same of one part of the run. The guard has a runtime of its own, which ends with it as a
     /// process would: no task and no connection of a dead guard is left.
     pub async fn run_part_until(
         &self,
