@@ -119,6 +119,36 @@ pub struct GuardResult {
 }
 
 impl GuardResult {
+    /// The result of a run of which nothing was seen.
+    pub fn empty(mode: Mode) -> Self {
+        Self {
+            version: REPORT_VERSION,
+            mode,
+            requests: 0,
+            write_calls_upstream: 0,
+            read_calls_upstream: 0,
+            items_read: 0,
+            read_units: 0.0,
+            write_units: 0.0,
+            tables: Vec::new(),
+            remarks: Vec::new(),
+            errors: Vec::new(),
+            effects_digest: String::new(),
+            problem: None,
+            left_out: 0,
+            dry_run: None,
+            journal: None,
+            locked: None,
+            outages: Vec::new(),
+            archived: None,
+            database: None,
+            gave_way: None,
+            transform: None,
+            part: None,
+            continued: None,
+        }
+    }
+
     /// What did not answer when the run ended; the archive first, because no write goes without it.
     pub fn outage(&self) -> Option<&Outage> {
         let lasting = |of| self.outages.iter().find(|outage| outage.lasts && outage.of == of);

@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use dm_contract::addresses;
 use dm_contract::part::Part;
-use dm_contract::plan::{Mode, Plan};
-use dm_contract::report::{GuardResult, REPORT_VERSION};
+use dm_contract::plan::Plan;
+use dm_contract::report::GuardResult;
 use dm_engine::archive::Archive;
 use dm_engine::{CredentialSource, Engine, EngineOptions, OpenError, Start};
 use tokio::net::TcpListener;
@@ -212,36 +212,6 @@ pub const JOURNAL_NOT_CLOSED: &str = "The end of the journal could not be writte
                                       of some writes is not recorded. A restore determines it from \
                                       the items.";
 
-/// The result of a run of which nothing was seen.
-pub fn empty_result(mode: Mode) -> GuardResult {
-    GuardResult {
-        version: REPORT_VERSION,
-        mode,
-        requests: 0,
-        write_calls_upstream: 0,
-        read_calls_upstream: 0,
-        items_read: 0,
-        read_units: 0.0,
-        write_units: 0.0,
-        tables: Vec::new(),
-        remarks: Vec::new(),
-        errors: Vec::new(),
-        effects_digest: String::new(),
-        problem: None,
-        left_out: 0,
-        dry_run: None,
-        journal: None,
-        locked: None,
-        outages: Vec::new(),
-        archived: None,
-        database: None,
-        gave_way: None,
-        transform: None,
-        part: None,
-        continued: None,
-    }
-}
-
 pub(crate) async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
     let failed = |error| StartError::Listen(address, error);
     let listener = TcpListener::bind(&*addresses::to_bind(address)).await.map_err(failed)?;
@@ -253,6 +223,7 @@ pub(crate) async fn bound(address: SocketAddr) -> Result<(TcpListener, SocketAdd
 mod tests {
     use super::*;
     use crate::testing;
+    use dm_contract::plan::Mode;
 
     async fn start(plan: &Plan, state: &std::path::Path) -> Result<Guard, StartError> {
         let loopback: SocketAddr = ([127, 0, 0, 1], 0).into();

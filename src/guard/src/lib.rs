@@ -32,4 +32,4 @@ pub mod uploader;
 mod wire;
 
 pub use embedded::Embedded;
-pub use guard::{Guard, JOURNAL_NOT_CLOSED, Options, StartError, empty_result};
+pub use guard::{Guard, JOURNAL_NOT_CLOSED, Options, StartError};

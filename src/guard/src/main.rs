@@ -13,9 +13,7 @@ use dm_guard::clients::{AccessKey, Clients};
 use dm_guard::flags::{self, Flags, Verb};
 use dm_guard::token::ControlToken;
 use dm_guard::uploader::Uploader;
-use dm_guard::{
-    Guard, Options, check, empty_result, ledger, open_files, record, restore, termination,
-};
+use dm_guard::{Guard, Options, check, ledger, open_files, record, restore, termination};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Items are many small pieces of memory, and two threads at once ask for them (decision 012).
@@ -145,5 +143,5 @@ fn part(plan: &Plan) -> Result<Option<Part>, PartError> {
 fn never_served(flags: &Flags, mode: Mode, error: &anyhow::Error) -> (String, u8) {
     tracing::error!(log = %flags.termination_log.display(), "{error:#}");
     let problem = Some(format!("The guard could not start: {error:#}"));
-    (termination::message(GuardResult { problem, ..empty_result(mode) }), 1)
+    (termination::message(GuardResult { problem, ..GuardResult::empty(mode) }), 1)
 }

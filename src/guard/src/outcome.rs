@@ -104,7 +104,7 @@ pub mod tests {
 
     pub fn result(problem: Option<&str>) -> GuardResult {
         let problem = problem.map(str::to_owned);
-        GuardResult { problem, requests: 1, ..crate::empty_result(Mode::Apply) }
+        GuardResult { problem, requests: 1, ..GuardResult::empty(Mode::Apply) }
     }
 
     #[test]

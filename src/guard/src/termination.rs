@@ -116,7 +116,7 @@ mod tests {
     use dm_contract::plan::Mode;
     use dm_contract::report::{
         AttributeEffect, ChangedItem, DryRunResult, ErrorCount, Fidelity, ItemChange,
-        OperationCount, REPORT_VERSION, Remark, TableEffect,
+        OperationCount, Remark, TableEffect,
     };
 
     fn result(tables: usize, attributes: usize, remarks: usize) -> GuardResult {
@@ -140,10 +140,7 @@ mod tests {
             count: 1,
         };
         GuardResult {
-            version: REPORT_VERSION,
-            mode: Mode::DryRun,
             requests: 1,
-            write_calls_upstream: 0,
             read_calls_upstream: 1,
             items_read: 1,
             read_units: 0.5,
@@ -152,18 +149,7 @@ mod tests {
             remarks: (0..remarks).map(remark).collect(),
             errors: (0..remarks).map(error).collect(),
             effects_digest: "sha256:0".into(),
-            problem: None,
-            left_out: 0,
-            dry_run: None,
-            journal: None,
-            locked: None,
-            outages: Vec::new(),
-            archived: None,
-            database: None,
-            gave_way: None,
-            transform: None,
-            part: None,
-            continued: None,
+            ..GuardResult::empty(Mode::DryRun)
         }
     }
 

@@ -3,7 +3,7 @@
 use dm_contract::plan::Mode;
 use dm_contract::report::{
     ApplyTime, AttributeEffect, ChangedAgain, ChangedItem, DryRunResult, ErrorCount, Fidelity,
-    GuardResult, Limited, OperationCount, REPORT_VERSION, Remark, SecondPass, TableEffect,
+    GuardResult, Limited, OperationCount, Remark, SecondPass, TableEffect,
 };
 use serde_json::{Value, json};
 
@@ -28,8 +28,6 @@ pub fn report(mode: Mode) -> RunReport {
         ..About::default()
     };
     let result = GuardResult {
-        version: REPORT_VERSION,
-        mode,
         requests: 409,
         write_calls_upstream: if dry_run { 0 } else { 61_224 },
         read_calls_upstream: 3,
@@ -37,21 +35,9 @@ pub fn report(mode: Mode) -> RunReport {
         read_units: 50.5,
         write_units: 406.0,
         tables: tables(),
-        remarks: vec![],
-        errors: Vec::new(),
         effects_digest: "sha256:4be1".into(),
-        problem: None,
-        left_out: 0,
         dry_run: dry_run.then(dry_run_result),
-        journal: None,
-        locked: None,
-        outages: Vec::new(),
-        archived: None,
-        database: None,
-        gave_way: None,
-        transform: None,
-        part: None,
-        continued: None,
+        ..GuardResult::empty(mode)
     };
     RunReport { result, about: Some(about), timeline: None }
 }

@@ -2,16 +2,12 @@
 
 use dm_contract::part::Part;
 use dm_contract::plan::Mode;
-use dm_contract::report::{
-    GuardResult, REPORT_VERSION, RestoreCounts, TableEffect, TransformEnd, TransformResult,
-};
+use dm_contract::report::{GuardResult, RestoreCounts, TableEffect, TransformEnd, TransformResult};
 use dm_contract::restored::{JournalProblem, RESTORE_RESULT_VERSION, RestoreResult};
 
 /// What the guard of a run that changes two cars says.
 pub fn guard_result(mode: Mode) -> GuardResult {
     GuardResult {
-        version: REPORT_VERSION,
-        mode,
         requests: 3,
         write_calls_upstream: if mode == Mode::DryRun { 0 } else { 2 },
         read_calls_upstream: 1,
@@ -24,21 +20,8 @@ pub fn guard_result(mode: Mode) -> GuardResult {
             updated: 2,
             ..TableEffect::default()
         }],
-        remarks: Vec::new(),
-        errors: Vec::new(),
         effects_digest: "sha256:effects".into(),
-        problem: None,
-        left_out: 0,
-        dry_run: None,
-        journal: None,
-        locked: None,
-        outages: Vec::new(),
-        archived: None,
-        database: None,
-        gave_way: None,
-        transform: None,
-        part: None,
-        continued: None,
+        ..GuardResult::empty(mode)
     }
 }
 

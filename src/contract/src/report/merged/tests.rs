@@ -7,30 +7,15 @@ use serde_json::json;
 
 fn part(index: u32) -> GuardResult {
     GuardResult {
-        version: REPORT_VERSION,
-        mode: Mode::DryRun,
         requests: 10,
-        write_calls_upstream: 0,
         read_calls_upstream: 2,
         items_read: 100,
         read_units: 0.5,
         write_units: 4.0,
         tables: vec![table_effect("cars", 3)],
-        remarks: Vec::new(),
-        errors: Vec::new(),
         effects_digest: format!("sha256:{index}"),
-        problem: None,
-        left_out: 0,
-        dry_run: None,
-        journal: None,
-        locked: None,
-        outages: Vec::new(),
-        archived: None,
-        database: None,
-        gave_way: None,
-        transform: None,
         part: Some(Part { index, of: 2 }),
-        continued: None,
+        ..GuardResult::empty(Mode::DryRun)
     }
 }
 
