@@ -186,7 +186,7 @@ Failure of run 2 · ProgramFailed
 Apply 2 · Failed
   TABLE      PUT  UPDATED  DELETED
   customers  0    61,224   0
-  61,300 items read · used 61,224 write units, 1 read units
+  61,300 items read · used 61,224 write units, 1 read unit
   ImportTable rejected, 1 ×: it is never allowed
   UpdateItem answered with ValidationException, 3 ×
 
