@@ -12,7 +12,7 @@ use crate::expression::{
 use crate::schema::{ItemKey, KeyAttribute, KeySchema, TableSchema};
 use crate::value::{AttributeValue, Item};
 
-use branch::{Branch, branches, partition};
+use branch::branches;
 use overlap::check_no_overlap;
 
 type Result<T> = std::result::Result<T, ServiceError>;
@@ -40,7 +40,8 @@ impl Select {
         let parts = self.condition.as_ref().map(|condition| conjuncts(&condition.root));
         let parts = parts.unwrap_or_default();
         check_key_types(&parts, keys)?;
-        let sort = sort_clauses(&parts, keys);
+        let sort_condition = |key: &_| parts.iter().find_map(|part| sort_condition(part, key));
+        let sort = sort_clauses(keys, sort_condition);
         let query = |clauses: Vec<KeyClause>| {
             let clauses = clauses.into_iter().chain(sort.iter().cloned()).collect();
             KeyExpression::of(clauses).for_keys(keys)
@@ -48,12 +49,14 @@ impl Select {
         let mut partitions: Option<Vec<KeyCondition>> = partitions(&parts, keys)?
             .map(|partitions| partitions.into_iter().map(query).collect())
             .transpose()?;
-        if let (None, Some(condition)) = (&partitions, &self.condition) {
-            partitions = partitions_of_branches(condition, keys)?;
+        let condition = self.condition.as_ref();
+        let branches = condition.and_then(|condition| branches(&condition.root, keys));
+        if let (None, Some(branches)) = (&partitions, &branches) {
+            partitions = branch::partitions(branches, keys)?;
         }
         self.check_order(keys, partitions.is_some())?;
-        if let Some(condition) = &self.condition {
-            check_no_overlap(condition, keys)?;
+        if let Some(branches) = &branches {
+            check_no_overlap(branches, keys)?;
         }
         let Some(mut partitions) = partitions else { return Ok(ReadPlan::Scan) };
         partitions.sort_by(|one, other| one.partition_bytes().cmp(other.partition_bytes()));
@@ -291,29 +294,6 @@ fn partitions(parts: &[&Node], keys: &KeySchema) -> Result<Option<Vec<Vec<KeyCla
     Ok(Some(found))
 }
 
-/// The partitions that an OR names by its branches (`p = 'a' AND s = 1 OR p = 'b' AND s = 2`);
-/// `None` when a branch names none, or with a value that no key has. A partition that several
-/// branches name is read once, whole.
-fn partitions_of_branches(
-    condition: &Condition,
-    keys: &KeySchema,
-) -> Result<Option<Vec<KeyCondition>>> {
-    let Some(branches) = branches(&condition.root, keys) else { return Ok(None) };
-    let mut found: Vec<(Vec<KeyClause>, Vec<KeyClause>)> = Vec::new();
-    for branch in &branches {
-        let Some(partition) = partition(branch, keys) else { return Ok(None) };
-        match found.iter_mut().find(|(known, _)| *known == partition) {
-            Some((_, sort)) => sort.clear(),
-            None => found.push((partition, sort_clauses_of_branch(branch, keys))),
-        }
-    }
-    check_reads(found.len())?;
-    let query = |(partition, sort): (Vec<KeyClause>, Vec<KeyClause>)| {
-        KeyExpression::of([partition, sort].concat()).for_keys(keys).ok()
-    };
-    Ok(found.into_iter().map(query).collect())
-}
-
 fn check_reads(count: usize) -> Result<()> {
     if count <= PARTITIONS_MAX {
         return Ok(());
@@ -321,23 +301,14 @@ fn check_reads(count: usize) -> Result<()> {
     Err(ServiceError::validation("Too many decomposed read operations for a given query."))
 }
 
-fn sort_clauses(parts: &[&Node], keys: &KeySchema) -> Vec<KeyClause> {
-    sort_clauses_by(keys, |key| parts.iter().find_map(|part| sort_condition(part, key)))
-}
-
-fn sort_clauses_of_branch(branch: &Branch<'_>, keys: &KeySchema) -> Vec<KeyClause> {
-    sort_clauses_by(keys, |key| branch.iter().find_map(|part| part.sort_condition(key)))
-}
-
 /// Conditions on the sort attributes that a query can take: equalities, then at most one range.
-fn sort_clauses_by(
+fn sort_clauses(
     keys: &KeySchema,
     condition_on: impl Fn(&KeyAttribute) -> Option<SortCondition>,
 ) -> Vec<KeyClause> {
     let mut found = Vec::new();
     for key in &keys.sort {
-        let condition = condition_on(key);
-        let Some(condition) = condition else { break };
+        let Some(condition) = condition_on(key) else { break };
         let is_equality = matches!(condition, SortCondition::Compare(Comparator::Eq, _));
         found.push(KeyClause { name: key.name.clone(), condition });
         if !is_equality {

@@ -1,7 +1,9 @@
 //! The branches of a WHERE clause, of which one must hold: those of an OR or IN that names a key.
 
-use super::{equality, sort_condition};
-use crate::expression::{Comparator, Condition, KeyClause, Node, Operand, SortCondition};
+use super::{Result, check_reads, equality, sort_clauses, sort_condition};
+use crate::expression::{
+    Comparator, Condition, KeyClause, KeyCondition, KeyExpression, Node, Operand, SortCondition,
+};
 use crate::schema::{KeyAttribute, KeySchema};
 use crate::value::AttributeValue;
 
@@ -101,6 +103,27 @@ impl<'n> Part<'n> {
             Self::Node(_) | Self::Equal(..) => false,
         }
     }
+}
+
+/// The partitions that an OR names by its branches (`p = 'a' AND s = 1 OR p = 'b' AND s = 2`);
+/// `None` when a branch names none, or with a value that no key has. A partition that several
+/// branches name is read once, whole.
+pub fn partitions(branches: &[Branch<'_>], keys: &KeySchema) -> Result<Option<Vec<KeyCondition>>> {
+    let mut found: Vec<(Vec<KeyClause>, Vec<KeyClause>)> = Vec::new();
+    for branch in branches {
+        let Some(partition) = partition(branch, keys) else { return Ok(None) };
+        if let Some((_, sort)) = found.iter_mut().find(|(known, _)| *known == partition) {
+            sort.clear();
+            continue;
+        }
+        let sort_condition = |key: &_| branch.iter().find_map(|part| part.sort_condition(key));
+        found.push((partition, sort_clauses(keys, sort_condition)));
+    }
+    check_reads(found.len())?;
+    let query = |(partition, sort): (Vec<KeyClause>, Vec<KeyClause>)| {
+        KeyExpression::of([partition, sort].concat()).for_keys(keys).ok()
+    };
+    Ok(found.into_iter().map(query).collect())
 }
 
 /// The equalities that name the partition of a branch, if it names one.

@@ -17,6 +17,14 @@ fn finds(operation: Operation, request: &Value, expected: &str) {
     assert!(message.contains(expected), "expected {expected:?}, found {message:?}");
 }
 
+#[test]
+fn the_operations_that_are_decoded_are_known() {
+    for operation in Operation::ALL {
+        let is_left = matches!(Control::decode(*operation, &Map::new()), Ok(None));
+        assert_eq!(!is_left, Control::decodes(*operation), "{operation:?}");
+    }
+}
+
 /// A CreateTable that is right, to be made wrong.
 fn create() -> Value {
     json!({

@@ -192,14 +192,10 @@ fn gets(
     for (at, (statement, table)) in statements.zip(tables).enumerate() {
         // Transactions do not mix, so there are no others.
         let Statement::Select(select) = statement else { continue };
-        let key = match select.single_item(&table.schema) {
-            Ok(None) => {
-                let why = "Select statements within ExecuteTransaction must specify the primary \
-                           key in the where clause.";
-                return Err(in_transaction(at, why));
-            }
-            Ok(Some(key)) => Ok(key),
-            Err(error) => Err(error),
+        let Some(key) = select.single_item(&table.schema).transpose() else {
+            let why = "Select statements within ExecuteTransaction must specify the primary key in \
+                       the where clause.";
+            return Err(in_transaction(at, why));
         };
         gets.push(key.map(|key| Get { table, key, shown: shown(select) }));
     }

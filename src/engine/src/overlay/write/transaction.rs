@@ -48,11 +48,11 @@ impl Tokens {
     }
 }
 
-/// What the answer to a transaction of writes tells, if they are done.
+/// What the answer to a transaction of writes contains.
 #[derive(Clone, Copy, Debug)]
 pub struct Told {
     pub capacity: CapacityLevel,
-    /// Whether it tells the item collections that were written in.
+    /// Whether it contains the metrics of item collections.
     pub collections: bool,
 }
 
