@@ -25,29 +25,31 @@ pub fn values(before: &Value, after: &Value, chars_max: usize) -> (Shown, Shown)
 
 /// Of two values the parts in which they differ.
 fn different(before: &Value, after: &Value) -> (Value, Value) {
-    let typed = |value: &Value| {
-        let object = value.as_object().filter(|object| object.len() == 1)?;
-        object.iter().next().map(|(kind, inner)| (kind.clone(), inner.clone()))
+    let whole = || (before.clone(), after.clone());
+    let Some(((kind, before), (other, after))) = typed(before).zip(typed(after)) else {
+        return whole();
     };
-    let kept = match (typed(before), typed(after)) {
-        (Some((kind, before)), Some((other, after))) if kind == other => {
-            let kept = match (kind.as_str(), before, after) {
-                ("M", Value::Object(before), Value::Object(after)) => members(&before, &after),
-                ("L", Value::Array(before), Value::Array(after)) => elements(&before, &after),
-                ("SS" | "NS" | "BS", Value::Array(before), Value::Array(after)) => {
-                    let without = |all: &[Value], other: &[Value]| {
-                        all.iter().filter(|value| !other.contains(value)).cloned().collect()
-                    };
-                    (without(&before, &after), without(&after, &before))
-                }
-                ("S" | "B", Value::String(before), Value::String(after)) => ends(&before, &after),
-                (_, before, after) => (before, after),
-            };
-            Some((json!({kind.as_str(): kept.0}), json!({kind: kept.1})))
+    let (before, after) = match (kind, before, after) {
+        _ if kind != other => return whole(),
+        ("M", Value::Object(before), Value::Object(after)) => members(before, after),
+        ("L", Value::Array(before), Value::Array(after)) => elements(before, after),
+        ("SS" | "NS" | "BS", Value::Array(before), Value::Array(after)) => {
+            (without(before, after), without(after, before))
         }
-        _ => None,
+        ("S" | "B", Value::String(before), Value::String(after)) => ends(before, after),
+        _ => return whole(),
     };
-    kept.unwrap_or_else(|| (before.clone(), after.clone()))
+    (json!({kind: before}), json!({kind: after}))
+}
+
+/// A value's type, and what is in it.
+fn typed(value: &Value) -> Option<(&str, &Value)> {
+    let object = value.as_object().filter(|object| object.len() == 1)?;
+    object.iter().next().map(|(kind, inner)| (kind.as_str(), inner))
+}
+
+fn without(all: &[Value], others: &[Value]) -> Value {
+    all.iter().filter(|value| !others.contains(value)).cloned().collect()
 }
 
 fn members(before: &Map<String, Value>, after: &Map<String, Value>) -> (Value, Value) {

@@ -54,14 +54,17 @@ impl ListedItem {
             (None, None) => shown::text("an item", KEY_CHARS_MAX),
         };
         let changed = item.attributes.iter().take(CHANGED_MAX).map(|(name, kind)| {
-            let of = |image: &'_ Option<Value>| image.as_ref()?.get(name).cloned();
-            let shown = |value: Value| shown::value(&value, CHANGED_CHARS_MAX);
-            let (before, after) = match (of(&item.before), of(&item.after)) {
+            let before = item.before.as_ref().and_then(|image| image.get(name));
+            let after = item.after.as_ref().and_then(|image| image.get(name));
+            let (before, after) = match (before, after) {
                 (Some(before), Some(after)) => {
-                    let (before, after) = changed::values(&before, &after, CHANGED_CHARS_MAX);
+                    let (before, after) = changed::values(before, after, CHANGED_CHARS_MAX);
                     (Some(before), Some(after))
                 }
-                (before, after) => (before.map(shown), after.map(shown)),
+                (before, after) => {
+                    let shown = |value| shown::value(value, CHANGED_CHARS_MAX);
+                    (before.map(shown), after.map(shown))
+                }
             };
             let name = shown::text(name, KEY_CHARS_MAX);
             ListedAttribute { name, change: Some(*kind), before, after }
