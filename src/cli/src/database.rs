@@ -9,7 +9,7 @@ use aws_types::service_config::ServiceConfigKey;
 use clap::Args;
 use dm_contract::plan::{Mode, PLAN_VERSION, Plan, Policy, RateLimits, RunId, Upstream};
 use dm_engine::CredentialSource;
-use dm_engine::upstream::{UpstreamError, endpoint};
+use dm_engine::upstream::{self, UpstreamError};
 
 /// The database and what may be done there.
 #[derive(Clone, Debug, Args)]
@@ -111,7 +111,7 @@ pub async fn find(flags: &Flags) -> Result<Upstream, DatabaseError> {
         (false, None) => "the endpoint of the region",
     };
     let upstream = Upstream { region: region.to_string(), endpoint };
-    endpoint::check(&upstream).map_err(|source| DatabaseError::Endpoint { from, source })?;
+    upstream::endpoint(&upstream).map_err(|source| DatabaseError::Endpoint { from, source })?;
     Ok(upstream)
 }
 

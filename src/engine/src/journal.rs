@@ -199,9 +199,14 @@ impl Journal {
         &self.effects
     }
 
-    /// Who has the table that was waited for last, and what went wrong with the tables' locks.
-    pub fn locks_told(&self) -> (Option<LockHolder>, Option<String>) {
-        self.tables.told()
+    /// Who has the table that was waited for last.
+    pub fn lock_holder(&self) -> Option<LockHolder> {
+        self.tables.holder()
+    }
+
+    /// What went wrong with the tables' locks.
+    pub fn lock_problem(&self) -> Option<String> {
+        self.tables.problem()
     }
 
     /// Whose journal it is.

@@ -223,7 +223,7 @@ impl Restore {
     /// preview.
     pub fn journaled(&self) -> Option<(JournalResult, Option<String>)> {
         let Target::Database(journal) = &self.target else { return None };
-        Some((journal.result(), journal.locks_told().1))
+        Some((journal.result(), journal.lock_problem()))
     }
 
     /// Does it. The ledger says afterwards that it was completed.
@@ -316,7 +316,7 @@ impl Restore {
             return Ok(());
         }
         let run = self.source.to_string();
-        match (journal.exclude(&self.source).await, journal.locks_told().0) {
+        match (journal.exclude(&self.source).await, journal.lock_holder()) {
             (Ok(()), _) => Ok(()),
             (Err(Fault::Refused { .. }), Some(holder)) => {
                 Err(RestoreError::Writing { run, since: holder.since })

@@ -433,7 +433,7 @@ impl Engine {
     /// Who has the lock that a write waits for, or that it was last rejected for.
     pub fn locked(&self) -> Option<LockHolder> {
         match &self.bottom {
-            Bottom::Journal(journal) => journal.locks_told().0,
+            Bottom::Journal(journal) => journal.lock_holder(),
             Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => None,
         }
     }

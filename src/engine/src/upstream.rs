@@ -7,7 +7,7 @@ mod attempt;
 mod backoff;
 mod clock;
 mod credentials;
-pub mod endpoint;
+mod endpoint;
 #[cfg(test)]
 pub(crate) mod mock;
 mod nothing;
@@ -32,6 +32,7 @@ use tokio::time::{Instant, timeout_at};
 pub use crate::upstream::backoff::Backoff;
 pub(crate) use crate::upstream::backoff::jitter;
 pub use crate::upstream::credentials::CredentialSource;
+pub use crate::upstream::endpoint::endpoint;
 pub use crate::upstream::signing::{CONTENT_TYPE, TARGET_PREFIX};
 
 use crate::fault::Fault;
@@ -250,7 +251,7 @@ impl Full {
 
 impl Upstream {
     fn new(plan: &UpstreamPlan, credentials: CredentialSource) -> Result<Self, UpstreamError> {
-        let endpoint = endpoint::endpoint(plan)?;
+        let endpoint = endpoint(plan)?;
         Ok(Self {
             pool: Pool::new(connector()?, endpoint.clone()),
             signer: Signer::new(&endpoint, plan.region.clone())?,

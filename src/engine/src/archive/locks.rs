@@ -264,10 +264,14 @@ impl TableLocks {
         }
     }
 
-    /// Who has the table that was waited for last, and what went wrong with locks.
-    pub fn told(&self) -> (Option<LockHolder>, Option<String>) {
-        let told = self.shared.told.lock();
-        (told.waiting.clone(), told.problem.clone())
+    /// Who has the table that was waited for last.
+    pub fn holder(&self) -> Option<LockHolder> {
+        self.shared.told.lock().waiting.clone()
+    }
+
+    /// What went wrong with locks.
+    pub fn problem(&self) -> Option<String> {
+        self.shared.told.lock().problem.clone()
     }
 
     /// Gives all locks back. Nothing is written afterwards; what is being sent now may still be

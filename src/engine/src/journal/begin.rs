@@ -196,7 +196,7 @@ impl Journal {
         let name = if self.is_judged() { lock_name(run.migration()) } else { run_lock(run) };
         let held = self.tables.hold_before(&name, next).await;
         let Err(fault @ Fault::Refused { .. }) = held else { return held };
-        match self.tables.told().0 {
+        match self.tables.holder() {
             Some(holder) => {
                 let why = format!(
                     "run {} of {}/{} has been writing since {}",

@@ -62,14 +62,13 @@ impl Engine {
         let database = self.identify(&mut tables);
         let (gave_way, journal_problem) = match &self.bottom {
             Bottom::Journal(journal) => {
-                let problem = journal.locks_told().1;
                 let gave_way = journal.gave_way();
                 let why = gave_way.map(|gave_way| {
                     format!("The run stopped before its first write: {}.", gave_way.why)
                 });
                 (
                     gave_way.map(|gave_way| gave_way.verdict.clone()),
-                    why.or_else(|| journal.problem()).or(problem),
+                    why.or_else(|| journal.problem()).or_else(|| journal.lock_problem()),
                 )
             }
             Bottom::Overlay(_) | Bottom::Apply(_) | Bottom::Closed(..) => (None, None),

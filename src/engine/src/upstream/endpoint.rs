@@ -27,11 +27,6 @@ pub fn endpoint(plan: &UpstreamPlan) -> Result<Uri, UpstreamError> {
         .map_err(|_| wrong())
 }
 
-/// Whether requests can be sent to a plan's endpoint, which is not asked.
-pub fn check(plan: &UpstreamPlan) -> Result<(), UpstreamError> {
-    endpoint(plan).map(|_| ())
-}
-
 /// The domain of a region's partition (AWS's endpoint rules, "partitions").
 fn dns_suffix(region: &str) -> &'static str {
     match region.split('-').next().unwrap_or_default() {
@@ -49,7 +44,7 @@ fn dns_suffix(region: &str) -> &'static str {
 mod tests {
     use super::*;
 
-    fn finds(region: &str, given: Option<&str>, expected: Option<&str>) {
+    fn check(region: &str, given: Option<&str>, expected: Option<&str>) {
         let plan = UpstreamPlan { region: region.into(), endpoint: given.map(Into::into) };
         let found = endpoint(&plan).ok().map(|uri| uri.to_string());
         assert_eq!(found.as_deref(), expected, "{region} {given:?}");
@@ -57,24 +52,24 @@ mod tests {
 
     #[test]
     fn each_partition_has_its_domain() {
-        finds("eu-west-1", None, Some("https://dynamodb.eu-west-1.amazonaws.com/"));
-        finds("us-gov-west-1", None, Some("https://dynamodb.us-gov-west-1.amazonaws.com/"));
-        finds("cn-north-1", None, Some("https://dynamodb.cn-north-1.amazonaws.com.cn/"));
-        finds("us-iso-east-1", None, Some("https://dynamodb.us-iso-east-1.c2s.ic.gov/"));
+        check("eu-west-1", None, Some("https://dynamodb.eu-west-1.amazonaws.com/"));
+        check("us-gov-west-1", None, Some("https://dynamodb.us-gov-west-1.amazonaws.com/"));
+        check("cn-north-1", None, Some("https://dynamodb.cn-north-1.amazonaws.com.cn/"));
+        check("us-iso-east-1", None, Some("https://dynamodb.us-iso-east-1.c2s.ic.gov/"));
     }
 
     #[test]
     fn a_given_endpoint_is_scheme_host_and_port_only() {
-        finds("x", Some("http://127.0.0.1:8000"), Some("http://127.0.0.1:8000/"));
-        finds("x", Some("https://db.example/"), Some("https://db.example/"));
+        check("x", Some("http://127.0.0.1:8000"), Some("http://127.0.0.1:8000/"));
+        check("x", Some("https://db.example/"), Some("https://db.example/"));
         for wrong in ["127.0.0.1:8000", "ftp://a", "http://a/b", "http://u@a", "", "http://a/?q"] {
-            finds("x", Some(wrong), None);
+            check("x", Some(wrong), None);
         }
     }
 
     #[test]
     fn a_region_cannot_lead_elsewhere() {
-        finds("a.evil.example/", None, None);
-        finds("x@evil.example:1", None, None);
+        check("a.evil.example/", None, None);
+        check("x@evil.example:1", None, None);
     }
 }

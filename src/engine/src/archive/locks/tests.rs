@@ -63,7 +63,7 @@ async fn a_living_owner_keeps_its_lock_and_the_other_hears_who_and_since_when() 
     let Err(Fault::Refused { message, .. }) = second.hold("cars").await else { panic!("it wrote") };
     assert!(message.contains("locked by run first/1 of team/first since 2"), "{message}");
     assert!(begun.elapsed() < times().lease, "{:?}", begun.elapsed());
-    let (waiting, problem) = second.told();
+    let (waiting, problem) = (second.holder(), second.problem());
     assert_eq!(waiting.unwrap().by, "first/1");
     assert!(problem.unwrap().contains("first/1"));
     second.hold("other").await.unwrap();
@@ -71,7 +71,7 @@ async fn a_living_owner_keeps_its_lock_and_the_other_hears_who_and_since_when() 
 
     first.release().await;
     second.hold("cars").await.unwrap();
-    assert_eq!(second.told().0, None);
+    assert_eq!(second.holder(), None);
     assert_eq!(fence(&archive).await, (2, "second".into()));
 }
 
@@ -149,7 +149,7 @@ async fn a_late_owner_writes_nothing_any_more() {
     let Err(Fault::Refused { message, .. }) = first.hold("cars").await else { panic!("it wrote") };
     assert!(message.contains("rejects all further writes"), "{message}");
     assert!(matches!(first.until(), Err(Fault::Refused { .. })));
-    assert!(first.told().1.unwrap().contains("lost"));
+    assert!(first.problem().unwrap().contains("lost"));
     // Neither after the other has gone.
     second.release().await;
     assert!(first.hold("cars").await.is_err());
@@ -166,7 +166,7 @@ async fn an_owner_whose_heartbeat_ran_out_goes_on_if_nobody_came() {
     first.hold("cars").await.unwrap();
     assert_eq!(fence(&archive).await, (2, "first".into()));
     assert!(first.until().is_ok());
-    assert_eq!(first.told().1, None);
+    assert_eq!(first.problem(), None);
 }
 
 #[tokio::test(start_paused = true)]

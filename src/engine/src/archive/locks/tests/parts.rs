@@ -244,7 +244,7 @@ async fn a_person_takes_the_lock_from_all_parts() {
     let second = locks(&archive, "second");
     second.hold("cars").await.unwrap();
     assert!(!all.iter().any(writes));
-    assert!(all[1].told().1.unwrap().contains("ada has released it"));
+    assert!(all[1].problem().unwrap().contains("ada has released it"));
 }
 
 #[tokio::test(start_paused = true)]
