@@ -14,12 +14,21 @@ pub const CHARS_MAX: usize = 253;
 /// Characters of the longest name that is also the value of a label.
 pub const LABEL_CHARS_MAX: usize = 63;
 
+/// What a name with that bound consists of, for a message.
+pub const LABEL_RULE: &str =
+    "at most 63 lower-case letters, digits and dashes, with a letter or digit at both ends";
+
 /// Whether a name is a DNS label: a migration's is, as it becomes a label of the run's objects, and
 /// a namespace's.
 pub fn is_label(text: &str) -> bool {
+    text.len() <= LABEL_CHARS_MAX && is_part(text)
+}
+
+/// Whether a text could be a label, or stand between the dots of a subdomain, but for its length.
+fn is_part(text: &str) -> bool {
     let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let is_whole = text.starts_with(plain) && text.ends_with(plain);
-    is_whole && text.len() <= LABEL_CHARS_MAX && text.chars().all(|c| plain(c) || c == '-')
+    is_whole && text.chars().all(|c| plain(c) || c == '-')
 }
 
 /// A name that can be put into the path of a request: it has no `/`, `?` or `%`, and is not `..`.
@@ -29,13 +38,6 @@ pub struct DnsName<'a>(&'a str);
 impl<'a> DnsName<'a> {
     /// Returns the name if it is one.
     pub fn parse(text: &'a str) -> Option<Self> {
-        let is_inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        let is_part = |part: &str| {
-            !part.is_empty()
-                && part.chars().all(is_inner)
-                && !part.starts_with('-')
-                && !part.ends_with('-')
-        };
         (text.len() <= CHARS_MAX && text.split('.').all(is_part)).then_some(Self(text))
     }
 
@@ -71,6 +73,7 @@ mod tests {
         for wrong in ["", "-a", "a-", "A", "a_b", "a.b", "ä", &"a".repeat(LABEL_CHARS_MAX + 1)] {
             assert!(!is_label(wrong), "{wrong}");
         }
+        assert!(LABEL_RULE.contains(&LABEL_CHARS_MAX.to_string()), "{LABEL_RULE}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use dm_api::name::{DnsName, is_label};
+use dm_api::name::{DnsName, LABEL_RULE, is_label};
 use serde_json::{Value, json};
 
 use crate::folder::FolderError;
@@ -62,7 +62,7 @@ pub enum BaselineError {
     )]
     NotScript(PathBuf),
     /// The API server would reject it.
-    #[error("{path}: {field} {value:?} is not a valid name: {VALID}")]
+    #[error("{path}: {field} {value:?} is not a valid name: use {LABEL_RULE}")]
     WrongName {
         path: PathBuf,
         /// Its path in the manifest.
@@ -88,16 +88,12 @@ pub enum BaselineError {
     Output(#[from] io::Error),
 }
 
-/// What a name consists of.
-const VALID: &str =
-    "use lower-case letters, digits and dashes, with a letter or digit at both ends";
-
-fn target(text: &str) -> Result<String, &'static str> {
-    DnsName::parse(text).map(|name| name.to_string()).ok_or(VALID)
+fn target(text: &str) -> Result<String, String> {
+    DnsName::parse(text).map(|name| name.to_string()).ok_or_else(|| format!("use {LABEL_RULE}"))
 }
 
-fn namespace(text: &str) -> Result<String, &'static str> {
-    if is_label(text) { Ok(text.to_owned()) } else { Err(VALID) }
+fn namespace(text: &str) -> Result<String, String> {
+    if is_label(text) { Ok(text.to_owned()) } else { Err(format!("use {LABEL_RULE}")) }
 }
 
 /// What names begin with: of other characters nothing would be left in them.

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use dm_api::name::{LABEL_CHARS_MAX, is_label};
+use dm_api::name::{LABEL_RULE, is_label};
 
 use crate::print::say;
 use crate::quoted::word;
@@ -55,8 +55,7 @@ Examples:
 #[derive(Debug, thiserror::Error)]
 pub enum NewError {
     #[error(
-        "{0:?} cannot be a migration's name: use at most {LABEL_CHARS_MAX} lower-case letters, \
-         digits and dashes, with a letter or digit at both ends, as in 0006-add-status-to-products"
+        "{0:?} cannot be a migration's name: use {LABEL_RULE}, as in 0006-add-status-to-products"
     )]
     Name(String),
     #[error("{0} already exists; choose another folder")]

@@ -26,9 +26,7 @@ fn action(situation: Situation<'_>, run: &RunRecord) -> Option<Action> {
         return replaced(situation, recorder);
     }
     // A namespace that is going takes no new Job: its migration must not hold it up.
-    let is_going =
-        situation.migration.metadata.deletion_timestamp.is_some() || situation.namespace_ends;
-    let is_dispensable = is_going && !history::is_baseline(run);
+    let is_dispensable = situation.is_terminating() && !history::is_baseline(run);
     Some(Action::Record { job: Box::new(built(situation, run)?), is_dispensable })
 }
 

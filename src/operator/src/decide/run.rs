@@ -23,7 +23,7 @@ use crate::runnable::Runnable;
 
 /// Decides about the run under way. Its record counts every raise of `spec.retry` until now.
 pub fn decide(situation: Situation<'_>, record: &RunRecord) -> Decision {
-    if situation.migration.metadata.deletion_timestamp.is_some() || situation.namespace_ends {
+    if situation.is_terminating() {
         return stop_for_deletion(situation, record);
     }
     match situation.objects.job {

@@ -48,6 +48,11 @@ pub struct Situation<'a> {
 }
 
 impl<'a> Situation<'a> {
+    /// Whether the migration is being deleted, or its namespace.
+    pub fn is_terminating(&self) -> bool {
+        self.migration.metadata.deletion_timestamp.is_some() || self.namespace_ends
+    }
+
     /// The run under way, as status has it.
     pub fn run(&self) -> Option<&'a RunRecord> {
         self.migration.status.as_ref().and_then(DataMigrationStatus::under_way)
