@@ -7,7 +7,7 @@ use std::time::Duration;
 use dm_dynamodb::journal::{After, Sequence};
 use dm_dynamodb::value::Item;
 use dm_engine::archive::{Archive, RunName};
-use dm_engine::journal::{Draft, JournalReader, ReadError, Writer};
+use dm_engine::journal::{Draft, JournalReader, ReadError, Settlement, Writer};
 use object_store::memory::InMemory;
 use tokio::task::JoinHandle;
 
@@ -124,4 +124,22 @@ async fn a_put_is_overtaken_by_few_others() {
         assert!(waiting.await.unwrap().is_some());
     }
     assert_eq!(read(&store).await.unwrap().1, 20);
+}
+
+// One thread that has always something to do: a timer ends late, or is made again before it ends.
+#[tokio::test(flavor = "current_thread")]
+async fn a_segment_is_put_while_messages_keep_coming() {
+    let store = store();
+    let writer = writer(&store).await;
+    let first = writer.append(draft(1)).await.unwrap();
+    let second = tokio::spawn({
+        let writer = writer.clone();
+        async move { writer.append(draft(2)).await }
+    });
+    for _ in 0..200 {
+        writer.settle(first, Settlement::Written);
+        tokio::task::yield_now().await;
+    }
+    assert!(second.is_finished(), "it waits until no more come");
+    assert_eq!(second.await.unwrap().unwrap(), Sequence::new(2, 0));
 }

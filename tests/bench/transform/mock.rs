@@ -170,12 +170,16 @@ impl Mock {
         if !self.write(item) {
             return self.throttle();
         }
+        let mut answer = Vec::new();
         if body.contains("ReturnConsumedCapacity") {
-            return http::response(
-                br#"{"ConsumedCapacity":{"TableName":"cars","CapacityUnits":1.0}}"#,
-            );
+            let units = r#""ConsumedCapacity":{"TableName":"cars","CapacityUnits":1.0}"#;
+            answer.push(units.to_owned());
         }
-        http::response(b"{}")
+        // A journal compares them with its image.
+        if body.contains(r#""ReturnValues":"ALL_OLD""#) {
+            answer.push(format!(r#""Attributes":{}"#, self.table.item(item)));
+        }
+        http::response(format!("{{{}}}", answer.join(",")).as_bytes())
     }
 
     /// Statements that each update the item whose key they have.

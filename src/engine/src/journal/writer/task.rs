@@ -96,6 +96,9 @@ impl Task {
             let due = self.due();
             let pause = async {
                 match due {
+                    // A timer takes a millisecond at least, and is made again after each message:
+                    // while these come, it would never end.
+                    Some(due) if due <= Instant::now() => {}
                     Some(due) => tokio::time::sleep_until(due).await,
                     None => std::future::pending().await,
                 }
