@@ -119,10 +119,11 @@ impl Journal {
             }
             let (made, Some(sent)) = (made?, sent) else { continue };
             let entry = self.enter(prepared, before.as_ref(), &made, sent.is_unverified()).await?;
-            let writing = Writing { entry, before: before.clone(), made, sent, is_example };
-            let failure = match self.carry_out(prepared, writing).await? {
+            let writing = Writing { entry, before, made, sent, is_example };
+            let failure;
+            (failure, before) = match self.carry_out(prepared, writing).await? {
                 Ok(done) => return Ok(done),
-                Err(failure) => failure,
+                Err(failed) => failed,
             };
             if failure.is_refusal() && !own_only {
                 // Perhaps for what was added to it: the program's own request shows.
@@ -147,12 +148,12 @@ impl Journal {
     }
 
     /// Sends a write that has its entry; the inner error is that of a write that was not carried
-    /// out.
+    /// out, with the image of the item.
     async fn carry_out(
         &self,
         prepared: &Arc<Prepared>,
         writing: Writing,
-    ) -> Result<Result<Done, Fault>, Fault> {
+    ) -> Result<Result<Done, (Fault, Option<Item>)>, Fault> {
         let Writing { entry, before, made, sent, is_example } = writing;
         let done = match self.send_bound(prepared, before.as_ref(), &made, &sent).await {
             Fate::Answered(answered) => {
@@ -164,7 +165,7 @@ impl Journal {
             }
             Fate::Refused(failure) => {
                 self.settle(entry, Settlement::Refused);
-                return Ok(Err(failure));
+                return Ok(Err((failure, before)));
             }
             Fate::RefusedAfterDoubt(failure) | Fate::InDoubt(failure) => return Err(failure),
         };
@@ -221,17 +222,18 @@ impl Journal {
         answered: Answered,
     ) -> Result<Done, Fault> {
         let Answered { answer, returns_old, in_doubt } = answered;
-        let (met, answer) = if returns_old {
+        let (other, answer) = if returns_old {
             let members = Members::of(&answer).ok_or_else(not_an_object)?;
-            (members.item(ATTRIBUTES)?, metering::members(&members.without(ATTRIBUTES))?)
+            let met = members.item(ATTRIBUTES)?;
+            ((met != before).then_some(met), metering::members(&members.without(ATTRIBUTES))?)
         } else {
-            (before.clone(), metering::members(&answer)?)
+            (None, metering::members(&answer)?)
         };
-        if met == before {
+        let Some(met) = other else {
             self.settle(entry, Settlement::Written);
             self.count(prepared, before.as_ref(), made.after.as_ref());
             return Ok(Done { answer, before, made, returns_old, is_found: false });
-        }
+        };
         tracing::warn!("an item changed while it was being written; its entry is corrected");
         let made = prepared.evaluate(met.as_ref()).unwrap_or(made);
         // Where an earlier sending may have met the image, the entry stays.
