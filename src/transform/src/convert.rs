@@ -78,18 +78,17 @@ impl Conversion {
             (Self::List, _) => elements(value)
                 .map(AttributeValue::L)
                 .ok_or_else(|| Cause::wrong_type(WHAT, "a set or a list", number::kind(value))),
-            (Self::Strings, AttributeValue::L(_) | AttributeValue::Ss(_)) => {
-                match whole_set(WHAT, value)? {
-                    set @ AttributeValue::Ss(_) => Ok(set),
-                    set => Err(Cause::wrong_type(WHAT, STRINGS, number::kind(&set))),
-                }
+            (Self::Strings, AttributeValue::Ss(_)) | (Self::Numbers, AttributeValue::Ns(_)) => {
+                Ok(value.clone())
+            }
+            (Self::Strings, AttributeValue::L(list)) => {
+                all_of(list, AttributeType::S, STRINGS)?;
+                whole_set(WHAT, value)
             }
             (Self::Strings, _) => Err(Cause::wrong_type(WHAT, STRINGS, number::kind(value))),
-            (Self::Numbers, AttributeValue::L(_) | AttributeValue::Ns(_)) => {
-                match whole_set(WHAT, value)? {
-                    set @ AttributeValue::Ns(_) => Ok(set),
-                    set => Err(Cause::wrong_type(WHAT, NUMBERS, number::kind(&set))),
-                }
+            (Self::Numbers, AttributeValue::L(list)) => {
+                all_of(list, AttributeType::N, NUMBERS)?;
+                whole_set(WHAT, value)
             }
             (Self::Numbers, _) => Err(Cause::wrong_type(WHAT, NUMBERS, number::kind(value))),
             (Self::Map, _) => match json_text::read(text::of(WHAT, value)?)? {
@@ -174,6 +173,17 @@ fn elements(value: &AttributeValue) -> Option<Vec<AttributeValue>> {
         AttributeValue::Bs(set) => set.iter().cloned().map(AttributeValue::B).collect(),
         _ => return None,
     })
+}
+
+/// Names the type of the first element that the set cannot have.
+fn all_of(list: &[AttributeValue], kind: AttributeType, wanted: &str) -> Result<()> {
+    match list.iter().find(|element| element.kind() != kind) {
+        Some(other) => Err(Cause::Unfit(format!(
+            "convert needs {wanted}; this list has {}",
+            number::kind(other)
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// A list as a set that has all its elements.
@@ -282,7 +292,9 @@ pub(crate) fn to_map(what: &'static str, values: &[&AttributeValue]) -> Result<A
         let [name, value] = pair else {
             return Err(Cause::Unfit("map takes names and values in pairs".into()));
         };
-        map.insert(text::of(what, name)?.to_owned(), (*value).clone());
+        if map.insert(text::of(what, name)?.to_owned(), (*value).clone()).is_some() {
+            return Err(Cause::Unfit("map has one name twice; remove one of the two".into()));
+        }
     }
     Ok(AttributeValue::M(map))
 }
@@ -328,8 +340,13 @@ mod tests {
             ),
             (
                 "SS",
-                json!({"L": [{"N": "1"}]}),
-                json!("convert needs a list of strings, not a number set"),
+                json!({"L": [{"S": "a"}, {"N": "1"}]}),
+                json!("convert needs a list of strings; this list has a number"),
+            ),
+            (
+                "NS",
+                json!({"L": [{"M": {}}]}),
+                json!("convert needs a list of numbers; this list has a map"),
             ),
             ("SS", json!({"S": "a"}), json!("convert needs a list of strings, not a string")),
             (

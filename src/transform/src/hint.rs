@@ -8,6 +8,10 @@ const REPEATED_CHARS_MAX: usize = 60;
 pub(crate) const AFTER_NUMBER: &str = "a number has digits, a point and an exponent only: 1000, \
      0.5 or 1e6; a name that begins with a digit is in double quotes";
 
+/// What to do about a function that resembles none.
+pub(crate) const ALL_FUNCTIONS: &str =
+    "docs/reference/transforms.md, section Expressions, lists all functions";
+
 /// Symbols of other languages, the longer ones first, and how a transform says the same.
 const SYMBOLS: [(&str, &str); 14] = [
     ("**", "there is no power operator; a * a is the square of a"),
@@ -90,6 +94,19 @@ pub(crate) fn function(name: &str, similar: Option<&str>) -> Option<String> {
     }
 }
 
+/// Returns what made of a name a truth value: kubectl reads YAML 1.1.
+pub(crate) fn truth_word(text: &str) -> Option<String> {
+    let words = match text {
+        "false" => "n, no or off",
+        "true" => "y, yes or on",
+        _ => return None,
+    };
+    Some(format!(
+        "if the manifest has {words} here, write it in quotes, because YAML reads it as {text}; an \
+         attribute {text} is written '\"{text}\"'"
+    ))
+}
+
 /// Returns how a path is written whose names have characters that need quotes, if that is its
 /// mistake.
 pub(crate) fn quoted_path(text: &str) -> Option<String> {
@@ -128,6 +145,13 @@ mod tests {
         for text in ["a..b", "a[x]", "\"a", "in", &"ö".repeat(61)] {
             assert_eq!(path(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn a_truth_value_may_have_been_another_word() {
+        let hint = truth_word("false").unwrap();
+        assert!(hint.starts_with("if the manifest has n, no or off here"), "{hint}");
+        assert_eq!((truth_word("n"), truth_word("False")), (None, None));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::token::Token;
 /// Reads the call of a function whose name and opening parenthesis have been read.
 pub(crate) fn call(parser: &mut Parser, name: &str, at: usize) -> Result<Node> {
     let Some(signature) = named(name) else {
-        let hint = hint::function(name, similar(name));
+        let hint = hint::function(name, similar(name)).or_else(|| Some(hint::ALL_FUNCTIONS.into()));
         let wrong = Mistake::new(at, format!("there is no function {name}"));
         return Err(wrong.with(hint.as_deref()));
     };

@@ -70,7 +70,12 @@ fn mistakes_are_named_with_their_column() {
     check("a b", 3, "expected an operator or the end, found b");
     check("a + (b", 7, "expected ), found the end");
     check("rond_to(a, 5)", 1, "there is no function rond_to; did you mean round_to?");
-    check("frobnicate(a)", 1, "there is no function frobnicate");
+    check(
+        "frobnicate(a)",
+        1,
+        "there is no function frobnicate; docs/reference/transforms.md, section Expressions, lists \
+         all functions",
+    );
     check("round_to(a)", 1, "round_to takes 2 arguments, found 1");
     check("concat()", 1, "concat takes at least 1 argument, found 0");
     check("a AND b = 1", 1, "expected a condition");

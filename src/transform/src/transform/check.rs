@@ -15,7 +15,7 @@ use crate::limits::{ACTIONS_MAX, ATTRIBUTES_MAX};
 use crate::lookup::Files;
 use crate::parse::Shared;
 use crate::source::Source;
-use crate::transform::Transform;
+use crate::transform::{Field, Transform};
 use crate::{hint, parse, place};
 
 type Result<T> = std::result::Result<T, SpecError>;
@@ -47,7 +47,7 @@ pub(crate) fn parse(source: &Source, files: &Files<'_>) -> Result<Transform> {
         reads: BTreeSet::new(),
     };
     for (from, to) in &source.rename {
-        let field = format!("rename.{from}");
+        let field = member("rename", from);
         if from == to {
             return Err(wrong(field, "the new name is the old one; remove this entry"));
         }
@@ -55,7 +55,7 @@ pub(crate) fn parse(source: &Source, files: &Files<'_>) -> Result<Transform> {
         transform.rename.push((field, renamed.0, renamed.1));
     }
     for (text, name) in &source.convert {
-        let field = format!("convert.{text}");
+        let field = member("convert", text);
         let conversion = Conversion::named(name).ok_or_else(|| {
             wrong(
                 &field,
@@ -69,7 +69,10 @@ pub(crate) fn parse(source: &Source, files: &Files<'_>) -> Result<Transform> {
         transform.remove.push((field.clone(), path(&field, text)?));
     }
     for (name, text) in &source.rekey {
-        let field = format!("rekey.{name}");
+        let field = member("rekey", name);
+        if name.is_empty() {
+            return Err(wrong(field, "a name is empty; write the name of a key attribute"));
+        }
         let node =
             parse::expression(text, shared).map_err(|mistake| mistake.within(&field, text))?;
         transform.rekey.push((field, name.clone(), node));
@@ -103,6 +106,13 @@ fn digest(source: &Source, files: &Files<'_>) -> String {
     hex::encode(hasher.finalize())
 }
 
+/// The names of tables and indexes that a transform uses.
+fn names(source: &Source) -> impl Iterator<Item = (&'static str, &str)> {
+    let to = source.to.as_ref().map(|to| ("to.table", to.table.as_str()));
+    let index = source.index.as_deref().map(|index| ("index", index));
+    [("table", source.table.as_str())].into_iter().chain(to).chain(index)
+}
+
 /// Which fields may stand together.
 fn check_shape(source: &Source) -> Result<()> {
     if source.table.is_empty() {
@@ -110,6 +120,13 @@ fn check_shape(source: &Source) -> Result<()> {
     }
     if source.to.as_ref().is_some_and(|to| to.table.is_empty()) {
         return Err(wrong("to.table", "name the table that the items go to"));
+    }
+    for (field, name) in names(source) {
+        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+        if !name.bytes().all(fits) {
+            let message = format!("{name} is not a name: it has letters, digits, _, . and - only");
+            return Err(wrong(field, message));
+        }
     }
     if source.to.as_ref().is_some_and(|to| to.table == source.table) {
         let message = "it is the table itself; name another, or remove to";
@@ -147,7 +164,7 @@ fn expressions(
     shared: &Shared<'_>,
 ) -> Result<Vec<(String, Path, Node)>> {
     let one = |(place, text): (&String, &String)| {
-        let field = format!("{action}.{place}");
+        let field = member(action, place);
         let path = path(&field, place)?;
         let node =
             parse::expression(text, shared).map_err(|mistake| mistake.within(&field, text))?;
@@ -156,9 +173,18 @@ fn expressions(
     all.iter().map(one).collect()
 }
 
+/// The field of an entry. A name without characters is shown as YAML writes it.
+fn member(action: &str, name: &str) -> Field {
+    if name.is_empty() { format!("{action}.''") } else { format!("{action}.{name}") }
+}
+
 fn path(field: &str, text: &str) -> Result<Path> {
+    if text.is_empty() {
+        return Err(wrong(field, "a path is empty; write the name of an attribute"));
+    }
     parse::path(text).map_err(|Mistake { message, .. }| {
-        let message = hint::quoted_path(text).unwrap_or(message);
+        let hint = hint::truth_word(text).or_else(|| hint::quoted_path(text));
+        let message = hint.unwrap_or(message);
         wrong(field, format!("{text} is not a path: {message}"))
     })
 }
