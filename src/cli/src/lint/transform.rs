@@ -59,7 +59,7 @@ fn unfit(
                 "spec.transform.{field}: {SEED_FILE} has no table {name}, so `datamigration run` \
                  cannot run the transform"
             );
-            return Some(Finding::warning(manifest, line_of(manifest, "table"), message));
+            return Some(Finding::warning(manifest, line_of_field(manifest, &message), message));
         }
     }
     let to = transform.to.as_ref().and_then(|name| tables.get(name));
