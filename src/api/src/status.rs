@@ -163,12 +163,15 @@ pub struct Progress {
     /// What is done as a share of `totalEstimate`, 0 to 99 during the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub percent: Option<u64>,
-    /// Items done per second since the program started.
+    /// Items done per second since the program started, without pauses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items_per_second: Option<u64>,
     /// Seconds left at that rate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eta_seconds: Option<u64>,
+    /// Seconds that the run was paused, without a pause that lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_seconds: Option<u64>,
 }
 
 /// One run.

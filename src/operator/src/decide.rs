@@ -13,6 +13,7 @@ mod idle;
 pub mod ledger;
 mod many_pods;
 pub mod outcome;
+mod pauses;
 pub mod position;
 pub mod progress;
 pub mod queue;

@@ -34,6 +34,7 @@ pub fn of(
         percent,
         items_per_second: Some(rate),
         eta_seconds: eta,
+        paused_seconds: None,
     }
 }
 
@@ -75,6 +76,7 @@ pub fn of_restore(
         percent,
         items_per_second: Some(rate),
         eta_seconds: eta,
+        paused_seconds: None,
     }
 }
 

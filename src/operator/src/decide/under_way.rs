@@ -5,6 +5,7 @@ use dm_api::status::{Phase, Progress, RunKind, RunRecord, TableChanged};
 use jiff::Timestamp;
 use k8s_openapi::api::batch::v1::Job;
 
+use crate::decide::pauses::Pauses;
 use crate::decide::position::{Position, Standing};
 use crate::decide::situation::Situation;
 use crate::decide::{adjust, many_pods, outcome, progress, queue, source_change, summary};
@@ -48,6 +49,11 @@ pub fn position(
     } else if situation.migration.spec.suspend {
         suspended(&mut position, situation, record, started.is_some());
     }
+    if let Some(started) = started {
+        let is_paused = position.phase == Phase::Suspended;
+        let pauses = Pauses::of(situation, record, started);
+        position.progress.paused_seconds = pauses.recorded(is_paused);
+    }
     source_change::add_condition(&mut position, situation, &record.program_digest);
     position
 }
@@ -71,6 +77,7 @@ fn running(
             position.message, problem.message
         ));
     }
+    let counted_from = Pauses::of(situation, record, started).after(started, situation.now);
     let known = last_known(situation, record);
     let counted = answers.guard.as_ref().filter(|_| !answers.is_partial || known.is_none());
     // A dry run starts over in a new pod.
@@ -80,12 +87,12 @@ fn running(
         let status = situation.migration.status.as_ref();
         let estimate = status.and_then(|status| status.dry_run.as_ref());
         let estimate = estimate.and_then(|report| report.effects.as_ref());
-        let now = progress::of(record.kind, guard, estimate, started, situation.now);
+        let now = progress::of(record.kind, guard, estimate, counted_from, situation.now);
         position.progress = progress::not_before(now, before.as_ref());
     }
     if let Some(restore) = &answers.restore {
         let total = restoring_total(situation, record);
-        position.progress = progress::of_restore(restore, total, started, situation.now);
+        position.progress = progress::of_restore(restore, total, counted_from, situation.now);
     }
     position
 }
@@ -139,7 +146,9 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
     position.phase = Phase::Suspended;
     position.standing = Standing::Resting;
     position.reason = Reason::Suspended;
-    position.progress.text = Some("paused by spec.suspend".into());
+    let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
+    let percent = percent.unwrap_or_default();
+    position.progress.text = Some(format!("{percent}paused by spec.suspend"));
     // Its earlier rate does not show when it ends.
     (position.progress.items_per_second, position.progress.eta_seconds) = (None, None);
     position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));

@@ -85,7 +85,7 @@ impl Case {
     pub(super) fn decision(&self) -> Decision {
         let pods: Vec<&Pod> = self.pods.iter().collect();
         let controls = self.control.iter().cloned().collect();
-        decide(self.situation(&pods, &Answers { controls, ..Answers::default() }))
+        decide(self.situation(&pods, &Answers { controls, ..self.answers.clone() }))
     }
 }
 

@@ -1,6 +1,7 @@
 //! A run under way goes as the spec says now: how fast, and not at all while it is paused.
 
 use dm_contract::plan::RateLimits;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use super::*;
 use crate::objects::DEADLINE_LEFT_ANNOTATION;
@@ -191,4 +192,58 @@ fn the_counts_of_a_short_run_stay_until_its_result_is_there() {
     };
     assert_eq!(read(with(&pod_running(), ended)), (Some(150), None), "its guard has not ended");
     assert_eq!(read(pod_running()), (None, None), "the guard did not answer");
+}
+
+#[test]
+fn the_rate_of_a_run_leaves_its_pauses_out() {
+    let guard = guard_says(json!({"mode": "Apply", "tables": [{
+        "name": "cars", "itemsRead": 600, "created": 0, "updated": 600, "deleted": 0,
+        "unchanged": 0,
+    }]}));
+    let progress = |suspend: bool, paused_since: Option<i64>| {
+        let running = RunRecord { execution_time: Some(Time(at(5))), ..record(RunKind::Apply) };
+        let mut case = Case::new(applying(json!({"suspend": suspend})))
+            .after(vec![running])
+            .with_objects(Some(job(json!({}))), vec![pod_running()]);
+        let status = case.migration.status.as_mut().unwrap();
+        let before = json!({"itemsRead": 600, "pausedSeconds": 20});
+        status.progress = serde_json::from_value(before).unwrap();
+        status.conditions.extend(paused_since.map(|since| Condition {
+            type_: types::PAUSED.to_string(),
+            status: "True".into(),
+            last_transition_time: Time(at(since)),
+            message: String::new(),
+            observed_generation: None,
+            reason: "Suspended".into(),
+        }));
+        case.answers.guard = serde_json::from_value(guard.clone()).unwrap();
+        case.control = Some(control(suspend, RateLimits::default()));
+        let position = follows(&Case { now: 65, ..case }).0;
+        (position.progress.items_per_second, position.progress.paused_seconds)
+    };
+    // 60 s passed since its program started, 20 of them in a pause that is over.
+    assert_eq!(progress(false, None), (Some(15), Some(20)));
+    // 30 more in one that ends now.
+    assert_eq!(progress(false, Some(35)), (Some(60), Some(50)));
+    // It lasts: status changes when it is over.
+    assert_eq!(progress(true, Some(35)), (None, Some(20)));
+}
+
+#[test]
+fn a_paused_run_shows_how_far_it_is() {
+    let running = RunRecord { execution_time: Some(Time(at(5))), ..record(RunKind::DryRun) };
+    let mut case = Case::new(trying(json!({"suspend": true})))
+        .after(vec![running])
+        .with_objects(Some(job(json!({}))), vec![pod_running()]);
+    let guard = guard_says(json!({
+        "itemsRead": 600, "dryRun": {"operations": [{"operation": "Scan"}]},
+        "tables": [{
+            "name": "cars", "itemsRead": 600, "itemCount": 800, "created": 0, "updated": 600,
+            "deleted": 0, "unchanged": 0,
+        }],
+    }));
+    case.answers.guard = serde_json::from_value(guard).unwrap();
+    case.control = Some(control(true, RateLimits::default()));
+    let text = follows(&case).0.progress.text;
+    assert_eq!(text.as_deref(), Some("75%, paused by spec.suspend"));
 }
