@@ -6,6 +6,7 @@ use dm_contract::verdict::Verdict;
 
 use crate::decide::ledger;
 use crate::decide::outcome::known::Outcome;
+use crate::decide::outcome::transform;
 use crate::decide::outcome::words::items_written;
 
 /// What to do now; nothing after a success.
@@ -76,6 +77,9 @@ fn hint(record: &RunRecord, outcome: &Outcome) -> String {
         Reason::DryRunIncomplete => {
             "Change the program so that it does not need these calls, or allow them if the \
              target's policy denied them"
+        }
+        Reason::TransformFailed if transform::stopped_by(outcome).is_some() => {
+            "Correct what the message names"
         }
         Reason::TransformFailed | Reason::PartiallyFailed => {
             "Correct the transform or the items that its report lists (transform.failures), or \

@@ -110,7 +110,7 @@ fn together(record: &RunRecord, ended: &[Ended<'_>], blamed: &Ended<'_>, cause: 
     let begun = ended.iter().find(|ended| ended.outcome.verdict == Some(Verdict::Go));
     let begun = begun.filter(|_| started);
     let known = record.execution_time.as_ref().map(|time| time.0);
-    let own = &blamed.outcome;
+    let (own, index) = (&blamed.outcome, blamed.part.index);
     let mut outcome = Outcome {
         reason: cause.reason(),
         started,
@@ -119,6 +119,8 @@ fn together(record: &RunRecord, ended: &[Ended<'_>], blamed: &Ended<'_>, cause: 
         second_run: second_run(ended),
         verdict: begun.map_or_else(|| own.verdict.clone(), |begun| begun.outcome.verdict.clone()),
         image_id: ended.iter().find_map(|ended| ended.outcome.image_id.clone()),
+        // The lines of one part count its items only.
+        last_lines: own.last_lines.iter().map(|line| format!("part {index}: {line}")).collect(),
         guard,
         ..own.clone()
     };

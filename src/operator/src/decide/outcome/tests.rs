@@ -120,7 +120,7 @@ fn a_transform_ends_for_its_own_reasons() {
             1,
             counts("Failed", 0),
             Reason::TransformFailed,
-            "The transform stopped: Scan failed with AccessDeniedException: no after 3s",
+            "The transform stopped after 3s; 2 items were",
         ),
         (143, counts("Interrupted", 0), Reason::Interrupted, "The transform was asked to stop"),
     ] {
@@ -130,6 +130,13 @@ fn a_transform_ends_for_its_own_reasons() {
     let pod = ended(3, counts("PartiallyFailed", 2));
     let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
     assert!(outcome.what_now.contains("transform.failures"), "{}", outcome.what_now);
+    // No item stopped it, so there is none to correct.
+    let pod = ended(1, counts("Failed", 0));
+    let outcome = end(RunKind::Apply, Some(&failed_job()), &[&pod]).unwrap();
+    let reason = " Reason: Scan failed with AccessDeniedException: no.";
+    assert!(outcome.message.ends_with(reason), "{}", outcome.message);
+    let what_now = &outcome.what_now;
+    assert!(what_now.starts_with("Correct what the message names. "), "{what_now}");
 }
 
 #[test]

@@ -22,6 +22,12 @@ fn of(outcome: &Outcome) -> Option<&TransformResult> {
     outcome.guard.as_ref()?.transform.as_ref()
 }
 
+/// Why it stopped, if that was no item: for example, it does not fit the table.
+pub(super) fn stopped_by(outcome: &Outcome) -> Option<&str> {
+    let result = of(outcome).filter(|result| result.end == TransformEnd::Failed);
+    result.filter(|result| result.failed == 0)?.message.as_deref()
+}
+
 /// What happened, in words, if a transform ended with an exit code other than 0.
 pub(super) fn what(outcome: &Outcome) -> Option<String> {
     let result = of(outcome)?;
@@ -38,9 +44,7 @@ pub(super) fn what(outcome: &Outcome) -> Option<String> {
         }
         (TransformEnd::Interrupted, _) => "The transform was asked to stop".to_owned(),
         (TransformEnd::Succeeded, _) => "The transform changed every item".to_owned(),
-        (TransformEnd::Failed, 0) => {
-            format!("The transform stopped: {}", result.message.as_deref().unwrap_or_default())
-        }
+        (TransformEnd::Failed, 0) => "The transform stopped".to_owned(),
         (TransformEnd::Failed, _) => format!("The transform stopped at {failed}{first}"),
     })
 }

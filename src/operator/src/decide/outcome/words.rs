@@ -72,7 +72,12 @@ pub(super) fn message(kind: RunKind, cause: &Cause, outcome: &Outcome) -> String
         }
         Cause::Gone => "No result of the run is left".to_owned(),
     };
-    bounded(format!("{what}{}; {}.", duration(outcome), data_after(kind, outcome)))
+    let why = match cause {
+        Cause::ExitCode(_) => transform::stopped_by(outcome),
+        _ => None,
+    };
+    let why = why.map(|why| format!(" Reason: {}.", why.trim_end_matches('.'))).unwrap_or_default();
+    bounded(format!("{what}{}; {}.{why}", duration(outcome), data_after(kind, outcome)))
 }
 
 /// The program had ended well, and what it had started had not.

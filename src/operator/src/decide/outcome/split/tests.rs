@@ -127,6 +127,7 @@ fn parts_that_failed_partially_are_one_partial_failure() {
     let outcome = end(&split(RunKind::Apply, 4), &job, &pods);
     assert_eq!((outcome.result, outcome.reason), (RunResult::Failed, Reason::PartiallyFailed));
     assert!(outcome.message.starts_with("The transform could not change 2 items"), "{outcome:?}");
+    assert_eq!(outcome.last_lines, ["part 1: one car", "part 1: all cars"]);
     // A part that was stopped has not seen all of its items.
     let pods = [ended(0), partial(1), ended(2), stopped(3)];
     let outcome = end(&split(RunKind::Apply, 4), &job, &pods);
