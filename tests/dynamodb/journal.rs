@@ -84,8 +84,8 @@ fn body(answer: &Answer) -> Value {
 #[tokio::test(flavor = "multi_thread")]
 async fn many_writers_wait_for_few_puts() {
     let bed = Bed::new().await;
-    // Long enough for a database that has just started to answer many reads in the meantime.
-    let put_takes = Duration::from_millis(200);
+    // Long enough for a database that has just started to answer most reads in the meantime.
+    let put_takes = Duration::from_secs(1);
     let engine = bed.engine_with(Fuse::new(None), put_takes);
     let begun = Instant::now();
     let writes = (0..200).map(|i| {
