@@ -4,7 +4,7 @@ use dm_contract::visible::visible;
 use dm_report::markdown::escape;
 use jiff::Timestamp;
 
-pub use dm_report::numbers::{both_units, count, counted, span, were};
+pub use dm_report::numbers::{both_units, count, counted, read_units, span, were, write_units};
 
 /// How long ago a time was.
 pub fn age(since: Timestamp, now: Timestamp) -> String {

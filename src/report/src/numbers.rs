@@ -37,13 +37,22 @@ pub fn units(units: f64) -> String {
 }
 
 /// Units of both kinds, in words.
-pub fn both_units(write_units: f64, read_units: f64) -> String {
-    let counted = |number, kind: &str| {
-        let number = units(number);
-        let plural = if number == "1" { "" } else { "s" };
-        format!("{number} {kind} unit{plural}")
-    };
-    format!("{}, {}", counted(write_units, "write"), counted(read_units, "read"))
+pub fn both_units(write: f64, read: f64) -> String {
+    format!("{}, {}", write_units(write), read_units(read))
+}
+
+pub fn write_units(number: f64) -> String {
+    in_words(number, "write")
+}
+
+pub fn read_units(number: f64) -> String {
+    in_words(number, "read")
+}
+
+fn in_words(number: f64, kind: &str) -> String {
+    let number = units(number);
+    let plural = if number == "1" { "" } else { "s" };
+    format!("{number} {kind} unit{plural}")
 }
 
 /// A time span as kubectl's AGE: the two largest units at most.

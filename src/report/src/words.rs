@@ -6,7 +6,7 @@ use dm_contract::report::{
 };
 
 use crate::file::{About, End, RunReport};
-use crate::numbers::{both_units, count, counted, span, span_ms};
+use crate::numbers::{both_units, count, counted, read_units, span, span_ms, write_units};
 use crate::shown;
 use crate::transform;
 
@@ -296,18 +296,20 @@ pub fn second_pass(report: &RunReport) -> Option<Again> {
     Some(Again { safe: Some(false), text: format!("{why}, not safe to run again") })
 }
 
-/// What the run cost, or would cost, and how long applying takes.
+/// What the run cost. Of a dry run: what an apply would write, how long that takes, and the read
+/// units that the dry run itself used. An apply may need fewer: a dry run reads each item that
+/// changes, and a journal only those that the program has not just read.
 pub fn cost(result: &GuardResult) -> String {
-    let verb = match result.mode {
-        Mode::DryRun => "would cost",
-        Mode::Apply if result.continued.is_some_and(|before| before.at_least) => "used at least",
-        Mode::Apply => "used",
-    };
-    let cost = format!("{verb} {}", both_units(result.write_units, result.read_units));
-    match result.dry_run.as_ref().and_then(|dry_run| dry_run.apply_time) {
-        Some(time) => format!("{cost} · about {}", apply_time(time)),
-        None => cost,
+    if result.mode == Mode::DryRun {
+        let mut cost = format!("would cost {}", write_units(result.write_units));
+        if let Some(time) = result.dry_run.as_ref().and_then(|dry_run| dry_run.apply_time) {
+            cost += &format!(", about {}", apply_time(time));
+        }
+        return format!("{cost} · used {}", read_units(result.read_units));
     }
+    let at_least = result.continued.is_some_and(|before| before.at_least);
+    let verb = if at_least { "used at least" } else { "used" };
+    format!("{verb} {}", both_units(result.write_units, result.read_units))
 }
 
 /// How long applying would take, and at which rate.
@@ -414,7 +416,7 @@ mod tests {
         assert_eq!(notices(&report), [notice(Tone::Warning, "2 items would be deleted.")]);
         assert_eq!(
             cost(&report.result),
-            "would cost 406 write units, 50.5 read units · about 3s at 200 writes a second"
+            "would cost 406 write units, about 3s at 200 writes a second · used 50.5 read units"
         );
     }
 

@@ -11,7 +11,9 @@ use dm_contract::restored::Conflict;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::layout::{age, behind, both_units, count, counted, span, table, were, wrap};
+use crate::layout::{
+    age, behind, both_units, count, counted, read_units, span, table, were, wrap, write_units,
+};
 use crate::progress;
 
 /// Columns that text is wrapped to: a terminal's width, as programs are written for.
@@ -181,11 +183,12 @@ fn dry_run(report: &DryRunReport) -> String {
     let heads = ["TABLE", "WOULD CREATE", "WOULD UPDATE", "WOULD DELETE", "ATTRIBUTES"];
     text += &rows_or(&heads, &rows, "Nothing would change.");
     text += &line(&format!(
-        "{} read · would cost {} · {} reached the database",
+        "{} read with {} · {} reached the database",
         counted(effects.items_read, "item"),
-        both_units(effects.write_units, effects.read_units),
+        read_units(effects.read_units),
         counted(effects.write_calls_that_reached_the_database, "write call"),
     ));
+    text += &line(&format!("would cost {}", write_units(effects.write_units)));
     if let Some(seconds) = effects.estimated_seconds {
         text += &line(&format!("would take at least {} s at the allowed rate", count(seconds)));
     }

@@ -56,7 +56,7 @@ Items that an apply would change in cars and makers: 407 updated, 1 created and 
 | `cars` | 406 | 0 | 407 | 0 | − `old`, +\\~ `price` |
 | `makers` | 12 | 1 | 0 | 2 |  |
 
-**Cost**: would cost 406 write units, 50.5 read units · about 3s at 200 writes a second
+**Cost**: would cost 406 write units, about 3s at 200 writes a second · used 50.5 read units
 
 **Calls**: 3 `Scan` · 406 `UpdateItem`, all answered exactly
 

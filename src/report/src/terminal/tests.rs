@@ -46,7 +46,7 @@ dry run · nothing was written (0 write calls reached the database)
           + price  400
           ~ price  6
   makers  12 items read · 0 would be updated · 1 created · 2 deleted · 3 written unchanged
-  would cost 406 write units, 50.5 read units · about 3s at 200 writes a second
+  would cost 406 write units, about 3s at 200 writes a second · used 50.5 read units
   calls     3 Scan · 406 UpdateItem, all answered exactly
   report    dry-run.json   each item in dry-run.ndjson.zst
   digest    sha256:4be1
@@ -156,7 +156,7 @@ dry run failed · nothing was written (0 write calls reached the database)
   1,200 calls were answered with an error:
     UpdateItem, 1,200 ×: ValidationException
   2 items were changed by others during the dry run, which used the values that it read first
-  would cost 406 write units, 50.5 read units
+  would cost 406 write units · used 50.5 read units
   2 more tables or remarks are not counted
   calls     4 ExecuteStatement (1 approximate, 3 rejected)
   digest    sha256:4be1

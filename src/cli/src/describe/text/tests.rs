@@ -120,7 +120,8 @@ Every car gets a price.
 Dry run 1 · Succeeded · 2026-12-01T10:02:11Z · took 8s
   TABLE  WOULD CREATE  WOULD UPDATE  WOULD DELETE  ATTRIBUTES
   cars   0             406           0             price added 406, old removed 2
-  406 items read · would cost 406 write units, 50.5 read units · 0 write calls reached the database
+  406 items read with 50.5 read units · 0 write calls reached the database
+  would cost 406 write units
   digest sha256:4be1
 
 Runs
