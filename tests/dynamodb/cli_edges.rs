@@ -77,6 +77,38 @@ fn a_folder_is_restored_to_before_its_last_run_that_changed_something() {
 }
 
 #[test]
+fn what_is_missing_of_a_folders_database_is_named() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = migration(root.path());
+    let kept = Path::new(&folder).join(".datamigration");
+    ran(&["run", &folder, "--apply"], 0);
+    std::fs::rename(kept.join("archive/ledger"), root.path().join("ledger")).unwrap();
+    let said = ran(&["restore", "--folder", &folder], 1);
+    assert!(said.contains("0001-status/1, and no run in its ledger"), "{said}");
+    assert!(said.contains("Put the folder `ledger` back"), "{said}");
+    std::fs::rename(root.path().join("ledger"), kept.join("archive/ledger")).unwrap();
+    let restored = ran(&["restore", "--folder", &folder], 0);
+    assert!(restored.contains("restored 0001-status/1"), "{restored}");
+
+    std::fs::remove_dir_all(kept.join("database")).unwrap();
+    let said = ran(&["restore", "--folder", &folder], 1);
+    assert!(said.contains(".datamigration has an archive and no database"), "{said}");
+}
+
+#[test]
+fn a_report_whose_items_are_damaged_names_their_file() {
+    let root = tempfile::tempdir().unwrap();
+    let folder = migration(root.path());
+    let report = root.path().join("tried.json");
+    let report = report.to_str().unwrap();
+    ran(&["run", &folder, "--report", report], 0);
+    std::fs::write(root.path().join("tried.ndjson.zst"), "not zstd").unwrap();
+    let said = ran(&["report", report, "--html"], 1);
+    assert!(said.contains("tried.ndjson.zst cannot be read"), "{said}");
+    assert!(said.contains("make the dry run again"), "{said}");
+}
+
+#[test]
 fn a_seed_is_corrected_without_a_reset() {
     let root = tempfile::tempdir().unwrap();
     let folder = migration(root.path());

@@ -16,6 +16,8 @@ use crate::archive_place::{Answered, ArchiveVerbError, Place};
 use crate::layout::counted;
 use crate::print::say;
 use crate::{layout, locks};
+pub use verify::journaled;
+
 use record::{Changes, Journal, Kept, Lock, Run, Runs, Shown};
 
 /// Seconds of a day.

@@ -36,6 +36,12 @@ pub enum EmbeddedError {
     Folder(PathBuf, #[source] io::Error),
     #[error("{0} has no {KEPT}: nothing was applied there with `datamigration run --apply`")]
     NothingKept(PathBuf),
+    /// Somebody deleted it.
+    #[error(
+        "{0} has an archive and no database: what its runs wrote is gone, and nothing can be \
+         restored. Pass --reset to the next `datamigration run --apply` to begin again"
+    )]
+    DatabaseGone(PathBuf),
 }
 
 /// Whether what a run writes is kept.
@@ -89,6 +95,14 @@ impl Home {
     pub fn is_kept(&self) -> bool {
         let database = self.database();
         database.is_dir() && !seed::is_unfinished(&database)
+    }
+
+    /// Why nothing is kept.
+    pub fn missing(&self) -> EmbeddedError {
+        if !self.database().is_dir() && self.archive_folder().is_dir() {
+            return EmbeddedError::DatabaseGone(self.kept());
+        }
+        EmbeddedError::NothingKept(self.folder.clone())
     }
 
     /// The archive of its runs, as a URL.

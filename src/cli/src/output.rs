@@ -72,6 +72,11 @@ pub enum OutputError {
     Report(PathBuf, #[source] ReadError),
     #[error("reading the items of the report")]
     Items(#[from] ItemsError),
+    #[error(
+        "{path} cannot be read, so no item can be listed: make the dry run again, or move the \
+         file away to list the report's examples"
+    )]
+    ItemsFile { path: PathBuf, source: ItemsError },
     /// A condition that the run cannot answer.
     #[error(
         "--fail-on not-idempotent needs a second pass, which only dry runs by `exec` and `run` \
@@ -127,6 +132,7 @@ impl OutputError {
             Self::File { .. }
             | Self::Report(..)
             | Self::Items(_)
+            | Self::ItemsFile { .. }
             | Self::Yaml(_)
             | Self::Json(_)
             | Self::Output(_) => false,

@@ -183,6 +183,13 @@ pub enum RestoreVerbError {
     /// Nothing that could be restored.
     #[error("{0} has no applied run; `datamigration run {1} --apply` makes one")]
     NoRun(PathBuf, String),
+    /// Journals of runs that the ledger does not know.
+    #[error(
+        "{0} has journals, among them that of {1}, and no run in its ledger: the ledger was lost \
+         or deleted. Nothing was changed. Put the folder `ledger` back to restore a run. \
+         `datamigration run --reset` deletes database and journals"
+    )]
+    LedgerLost(String, RunName),
     /// Applied runs of other migrations.
     #[error(
         "{folder} has no applied run of {migration} that could be restored. It has runs of \
@@ -293,7 +300,7 @@ async fn restore_folder(flags: &Flags, folder: &Path) -> Result<u8, RestoreVerbE
     }
     let home = Home::of(folder);
     if !home.is_kept() {
-        return Err(EmbeddedError::NothingKept(home.folder().to_owned()).into());
+        return Err(home.missing().into());
     }
     let place = flags.place(home.archive()?);
     let run = match &flags.run {
@@ -358,6 +365,10 @@ async fn last_applied(
             Err(RestoreVerbError::OtherRuns { folder, migration, others })
         }
         _ => {
+            let journals = archive::journaled(&archive).await?;
+            if let Some(run) = journals.into_iter().next().filter(|_| entries.is_empty()) {
+                return Err(RestoreVerbError::LedgerLost(place.archive.clone(), run));
+            }
             let named = word(&folder.display().to_string()).into_owned();
             Err(RestoreVerbError::NoRun(folder, named))
         }

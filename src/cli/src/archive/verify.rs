@@ -93,7 +93,7 @@ pub(super) async fn verify(flags: Verify) -> Answered<u8> {
 }
 
 /// The runs that have a journal.
-async fn journaled(archive: &Archive) -> Answered<BTreeSet<RunName>> {
+pub async fn journaled(archive: &Archive) -> Answered<BTreeSet<RunName>> {
     let mut runs = BTreeSet::new();
     let see = |object: Listed| {
         if RunName::is_of_journal(&object.path) {

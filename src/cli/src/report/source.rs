@@ -12,7 +12,7 @@ use dm_contract::report::RestoreReport;
 use dm_engine::archive::ledger::{self, LedgerEntry};
 use dm_engine::archive::{Archive, Listed, RunName};
 use dm_report::file::{About, ReadError, RunReport};
-use dm_report::items::Listing;
+use dm_report::items::{ItemsError, Listing};
 
 use super::{ReportVerbError, parts};
 use crate::archive_place::ArchiveVerbError;
@@ -66,14 +66,17 @@ pub enum Items {
 impl Items {
     pub fn read(self) -> Result<Listing, OutputError> {
         match self {
-            Self::File(path) => of_zstd(File::open(&path).map_err(output::file("opening", &path))?),
+            Self::File(path) => {
+                let file = File::open(&path).map_err(output::file("opening", &path))?;
+                of_zstd(file).map_err(|source| OutputError::ItemsFile { path, source })
+            }
             Self::Parts(parts) => {
                 // One frame of zstd each, and such frames can be read one behind the other.
                 let empty: Box<dyn Read> = Box::new(io::empty());
                 let all = parts
                     .into_iter()
                     .fold(empty, |all, part| Box::new(all.chain(Cursor::new(part))));
-                of_zstd(all)
+                Ok(of_zstd(all)?)
             }
             Self::Samples(report) => {
                 let samples = report.result.dry_run.map(|dry_run| dry_run.samples);
@@ -84,9 +87,9 @@ impl Items {
 }
 
 /// Reads a compressed difference.
-fn of_zstd(packed: impl Read) -> Result<Listing, OutputError> {
+fn of_zstd(packed: impl Read) -> Result<Listing, ItemsError> {
     let lines: Box<dyn BufRead> = Box::new(BufReader::new(zstd::Decoder::new(packed)?));
-    Ok(Listing::read(lines)?)
+    Listing::read(lines)
 }
 
 /// A file, and the difference next to it.
