@@ -16,9 +16,9 @@ use crate::archive_place::{Answered, ArchiveVerbError, Place};
 use crate::layout::counted;
 use crate::print::say;
 use crate::{layout, locks};
-pub use verify::journaled;
-
 use record::{Changes, Journal, Kept, Lock, Run, Runs, Shown};
+
+pub use verify::journaled;
 
 /// Seconds of a day.
 const DAY_S: i64 = 86_400;

@@ -23,6 +23,7 @@ mod write;
 use serde_json::{Map, Value};
 
 pub use batch_write::{BATCH_WRITES_MAX, BatchPart, BatchWrite};
+pub use constraints::is_name;
 pub use get::{BatchGet, Get, TableGet, TransactGet};
 pub use members::CapacityLevel;
 pub use outline::{Outline, RETURN_CAPACITY, Returned, WholeItems};

@@ -33,8 +33,12 @@ pub fn position(
     let answers = situation.answers;
     let obstacle = many_pods::obstacle(situation, record);
     let put_off = queue::waiting(record).filter(|_| started.is_none() && obstacle.is_none());
-    let mut position = match (started, &obstacle) {
-        (Some(started), _) => running(situation, record, started, obstacle.as_ref()),
+    let pauses = started.map(|started| (started, Pauses::of(situation, record, started)));
+    let mut position = match (pauses, &obstacle) {
+        (Some((started, pauses)), _) => {
+            let counted_from = pauses.after(started, situation.now);
+            running(situation, record, counted_from, obstacle.as_ref())
+        }
         (None, Some(obstacle)) => held_up(record, obstacle),
         // A try after one that was put off has nothing new to say until it is let through.
         (None, None) => put_off.unwrap_or_else(|| starting(record)),
@@ -49,20 +53,19 @@ pub fn position(
     } else if situation.migration.spec.suspend {
         suspended(&mut position, situation, record, started.is_some());
     }
-    if let Some(started) = started {
+    if let Some((_, pauses)) = pauses {
         let is_paused = position.phase == Phase::Suspended;
-        let pauses = Pauses::of(situation, record, started);
         position.progress.paused_seconds = pauses.recorded(is_paused);
     }
     source_change::add_condition(&mut position, situation, &record.program_digest);
     position
 }
 
-/// A run's program has started.
+/// A run's program has started. Its rate counts from this time.
 fn running(
     situation: Situation<'_>,
     record: &RunRecord,
-    started: Timestamp,
+    counted_from: Timestamp,
     obstacle: Option<&Obstacle>,
 ) -> Position {
     let answers = situation.answers;
@@ -77,7 +80,6 @@ fn running(
             position.message, problem.message
         ));
     }
-    let counted_from = Pauses::of(situation, record, started).after(started, situation.now);
     let known = last_known(situation, record);
     let counted = answers.guard.as_ref().filter(|_| !answers.is_partial || known.is_none());
     // A dry run starts over in a new pod.
@@ -97,6 +99,12 @@ fn running(
     position
 }
 
+/// Sets the text of the progress, behind the percentage if that is known.
+fn set_text_after_percent(position: &mut Position, text: &str) {
+    let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
+    position.progress.text = Some(format!("{}{text}", percent.unwrap_or_default()));
+}
+
 /// Adds that the database throttles the run.
 fn throttled(position: &mut Position, situation: Situation<'_>) {
     let Some(lowered) = situation.answers.lowered() else { return };
@@ -105,11 +113,8 @@ fn throttled(position: &mut Position, situation: Situation<'_>) {
         "The database throttles the run. The guard has lowered its rate to {rates} per second and \
          raises it again automatically"
     );
-    let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
-    position.progress.text = Some(format!(
-        "{}throttled by the database to {rates} a second",
-        percent.unwrap_or_default()
-    ));
+    let text = format!("throttled by the database to {rates} a second");
+    set_text_after_percent(position, &text);
     position.conditions.push((types::THROTTLED, Reason::Throttled, message));
 }
 
@@ -146,9 +151,7 @@ fn suspended(position: &mut Position, situation: Situation<'_>, record: &RunReco
     position.phase = Phase::Suspended;
     position.standing = Standing::Resting;
     position.reason = Reason::Suspended;
-    let percent = position.progress.percent.map(|percent| format!("{percent}%, "));
-    let percent = percent.unwrap_or_default();
-    position.progress.text = Some(format!("{percent}paused by spec.suspend"));
+    set_text_after_percent(position, "paused by spec.suspend");
     // Its earlier rate does not show when it ends.
     (position.progress.items_per_second, position.progress.eta_seconds) = (None, None);
     position.conditions.push((types::PAUSED, Reason::Suspended, position.message.clone()));

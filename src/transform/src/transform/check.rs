@@ -6,6 +6,7 @@ mod tables;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dm_dynamodb::expression::{Path, PathRelation, relation};
+use dm_dynamodb::request::is_name;
 use sha2::{Digest as _, Sha256};
 
 use crate::ast::Node;
@@ -122,8 +123,7 @@ fn check_shape(source: &Source) -> Result<()> {
         return Err(wrong("to.table", "name the table that the items go to"));
     }
     for (field, name) in names(source) {
-        let fits = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
-        if !name.bytes().all(fits) {
+        if !name.is_empty() && !is_name(name) {
             let message = format!("{name} is not a name: it has letters, digits, _, . and - only");
             return Err(wrong(field, message));
         }
